@@ -1,0 +1,207 @@
+"""The site file's shape: one YAML file describes units, hosts, pools, services (R-A1, R-A7).
+
+Pure data. `load.py` reads a file into a `Site` and turns what pydantic finds into errors with
+file, line and key. Cross references (a pool's hosts, a rule's pool) are checked here, so that a
+`Site` that exists is a site that can run.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Address",
+    "Application",
+    "Bystander",
+    "Client",
+    "Cluster",
+    "Host",
+    "Inspect",
+    "Lab",
+    "Member",
+    "Network",
+    "Pool",
+    "Role",
+    "Rule",
+    "Service",
+    "Site",
+    "Timeouts",
+    "Tunnel",
+    "Unit",
+    "XdpMode",
+]
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,14}$")]
+Device = Annotated[str, Field(pattern=r"^[^\s/:]{1,15}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Text = Annotated[str, Field(min_length=1, max_length=120)]
+
+
+class Model(BaseModel):
+    """No key is ignored and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Role(StrEnum):
+    """The functions a unit may run (R-A1)."""
+
+    FORWARDER = "forwarder"
+    CLASSIFIER = "classifier"
+
+
+class XdpMode(StrEnum):
+    """How the unit's program is attached: in the driver, or in the generic path of any device."""
+
+    NATIVE = "native"
+    GENERIC = "generic"
+
+
+class Inspect(StrEnum):
+    """When a connection is bound to a host: on its SYN, or on what its first data says."""
+
+    NONE = "none"
+    HTTP = "http"
+
+
+class Cluster(Model):
+    name: Name
+    key_file: str | None = None
+    """32 hexadecimal digits or more, shared by units and hosts; relative to the site file.
+    None: `/etc/pointsman/<cluster>.key`."""
+
+
+class Tunnel(Model):
+    port: Port = 7471
+    """UDP port of bundles and notices."""
+    mtu: Annotated[int, Field(ge=1280, le=9000)] = 1500
+    """Largest IP packet between units and hosts, bytes."""
+
+
+class Timeouts(Model):
+    """How long a route outlives its last packet, by its state, seconds."""
+
+    opening_s: Annotated[int, Field(ge=1, le=3600)] = 60
+    open_s: Annotated[int, Field(ge=1, le=30 * 86400)] = 3600
+    closing_s: Annotated[int, Field(ge=1, le=3600)] = 60
+    zombie_s: Annotated[int, Field(ge=1, le=3600)] = 60
+
+
+class Unit(Model):
+    name: Name
+    interface: Device
+    addresses: Annotated[list[Address], Field(min_length=1, max_length=2)]
+    """At most one of each family."""
+    tunnel: Annotated[list[Address], Field(min_length=1, max_length=2)]
+    """Addresses that nothing but the tunnel uses, at most one of each family. The unit adds them."""
+    roles: Annotated[list[Role], Field(min_length=1)] = [Role.FORWARDER, Role.CLASSIFIER]
+    xdp: XdpMode = XdpMode.NATIVE
+    max_flows: Annotated[int, Field(ge=1024, le=64_000_000)] = 1_000_000
+    """Routes of each address family that fit into the table."""
+
+
+class Host(Model):
+    name: Name
+    interface: Device
+    addresses: Annotated[list[Address], Field(min_length=1, max_length=2)]
+    """At most one of each family."""
+    max_mappings: Annotated[int, Field(ge=1024, le=64_000_000)] = 1_000_000
+
+
+class Member(Model):
+    host: Name
+    weight: Annotated[int, Field(ge=0, le=99)] = 1
+    """Share of new connections, relative to the other members; 0: none."""
+
+
+class Pool(Model):
+    name: Name
+    members: Annotated[list[Member], Field(min_length=1)]
+
+
+class Rule(Model):
+    """Sends connections whose first request satisfies every given condition to a pool.
+
+    Text is compared byte by byte with what the client sent (no decoding); host names and header
+    names without regard to case. The path ends before `?`.
+    """
+
+    method: Text | None = None
+    host: Text | None = None
+    """Without port."""
+    path: Text | None = None
+    path_prefix: Text | None = None
+    header: Annotated[dict[Text, str], Field(min_length=1, max_length=1)] | None = None
+    cookie: Annotated[dict[Text, str], Field(min_length=1, max_length=1)] | None = None
+    pool: Name
+
+
+class Service(Model):
+    name: Name
+    addresses: Annotated[list[Address], Field(min_length=1)]
+    """Virtual IPs."""
+    port: Port
+    inspect: Inspect = Inspect.NONE
+    rules: Annotated[list[Rule], Field(max_length=1024)] = []
+    pool: Name
+    """For connections that no rule claims."""
+
+
+class Application(StrEnum):
+    """What the lab starts on a host."""
+
+    NGINX = "nginx"
+    NONE = "none"
+
+
+class Client(Model):
+    name: Name
+    addresses: Annotated[list[Interface], Field(min_length=1)]
+    """With prefix length: `198.51.100.2/24`. The router takes the first address of each network."""
+
+
+class Bystander(Model):
+    """A node of the lab's network that runs nothing of ours (a proxy to compare with, say)."""
+
+    name: Name
+    addresses: Annotated[list[Address], Field(min_length=1)]
+
+
+class Network(Model):
+    ipv4: IPv4Network | None = None
+    ipv6: IPv6Network | None = None
+
+
+class Lab(Model):
+    """What `pointsman lab` needs besides the site: clients, and the network that joins all."""
+
+    network: Network
+    """Holds every unit, host and bystander; the router takes its last usable IPv4 address and,
+    of IPv6, the network's address with ffff in its last 16 bits."""
+    clients: Annotated[list[Client], Field(min_length=1)]
+    bystanders: list[Bystander] = []
+    application: Application = Application.NGINX
+
+
+class Site(Model):
+    cluster: Cluster
+    tunnel: Tunnel = Tunnel()
+    timeouts: Timeouts = Timeouts()
+    units: Annotated[list[Unit], Field(min_length=1)]
+    hosts: Annotated[list[Host], Field(min_length=1)]
+    pools: Annotated[list[Pool], Field(min_length=1)]
+    services: Annotated[list[Service], Field(min_length=1)]
+    lab: Lab | None = None

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Every struct and enum that the packet programs share with Python or put on the wire.
+ *
+ * tools/gen_abi.py turns this file, through the BTF of the compiled objects, into
+ * datapath/abi.py; a test proves the two equal. __be16/__be32/__be64 fields are in network
+ * order and appear in Python as bytes, all others are in host order and appear as integers.
+ */
+#ifndef POINTSMAN_ABI_H
+#define POINTSMAN_ABI_H
+
+#include <linux/types.h>
+
+/* A tick is 2^30 ns (1.07 s): the clock of flow life, cheap to get by a shift. */
+#define TICK_SHIFT 30
+
+#define MAX_DECK 1024 /* cards of one deck */
+#define MAX_RULES 1024 /* rules of one service; a bitmap of them is RULE_WORDS words */
+#define RULE_WORDS (MAX_RULES / 64)
+#define MATCH_TEXT 124 /* longest text of one condition, bytes */
+
+enum family {
+	FAMILY_IPV4 = 0,
+	FAMILY_IPV6 = 1,
+};
+
+struct in6_key {
+	__be32 addr[4];
+};
+
+struct flow_key4 {
+	__be32 saddr;
+	__be32 daddr;
+	__be16 sport;
+	__be16 dport;
+};
+
+struct flow_key6 {
+	__be32 saddr[4];
+	__be32 daddr[4];
+	__be16 sport;
+	__be16 dport;
+};
+
+/* Life of a route, as far as the client's half of the conversation shows it (R-A5, R-D7):
+ *
+ *   plumbed -> OPENING --client acknowledges the host's answer--> OPEN
+ *   OPENING | OPEN --FIN--> CLOSING
+ *   any --RST--> ZOMBIE (its clock stands still: gone after the zombie time)
+ *   any --idle for that state's time--> gone
+ */
+enum flow_state {
+	FLOW_OPENING = 0,
+	FLOW_OPEN = 1,
+	FLOW_CLOSING = 2,
+	FLOW_ZOMBIE = 3,
+	FLOW_STATES = 4,
+};
+
+enum flow_flag {
+	FLOW_INSPECTED = 1, /* bound on its first data, not on its SYN */
+	FLOW_REOPENED = 2, /* a SYN came for this 4-tuple: the next segment may prove a new connection */
+};
+
+/* A route: where the packets of one connection go, and how to rewrite them (R-A3, R-E9). */
+struct flow {
+	__u32 host; /* index in hosts4 or hosts6 */
+	__be32 flow_id; /* what stands in the two port fields on the way to the host */
+	__u32 first_seq; /* sequence number of the SYN (plain) or of the first data byte (inspected) */
+	__u32 isn; /* our cookie (inspected) */
+	__u32 seen; /* tick of the last packet, or of the RST */
+	__u16 epoch; /* the host's epoch in which it was taught this mapping */
+	__u16 service; /* index, for counters and operators */
+	__u32 traffic; /* index in traffic */
+	__u16 l4_delta; /* one's complement difference the rewriting makes to the TCP checksum */
+	__u16 ip_delta; /* the same for the IPv4 header checksum; TTL included */
+	__u8 state; /* enum flow_state */
+	__u8 flags; /* enum flow_flag */
+	__u8 rcv_wscale; /* the client was told (inspected) */
+	__u8 reserved;
+};
+
+enum host_flag {
+	HOST_USABLE = 1, /* its next hop is known and it may get packets */
+};
+
+/* A host as the forwarder sees it: addresses and next hop. Owner: Python (netlink neighbours). */
+struct host4 {
+	__be32 addr;
+	__be32 tunnel; /* our tunnel address, the source of what we send to it */
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u32 ifindex; /* interface towards it */
+	__u32 flags; /* enum host_flag */
+};
+
+struct host6 {
+	__be32 addr[4];
+	__be32 tunnel[4];
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u32 ifindex;
+	__u32 flags;
+};
+
+/* How fresh a host's mappings are. A notice raises the epoch; flows taught in an older epoch
+ * travel as a bundle once more. Owner: the kernel. */
+struct host_epoch {
+	__u64 nonce; /* of the host agent's present run */
+	__u32 epoch; /* the low 16 bits stand in struct flow */
+	__u32 tick; /* when it was raised last */
+};
+
+struct service_key4 {
+	__be32 addr;
+	__be16 port; /* 0: marks the address as a VIP, whatever the port */
+	__u8 proto;
+	__u8 reserved;
+};
+
+struct service_key6 {
+	__be32 addr[4];
+	__be16 port;
+	__u8 proto;
+	__u8 reserved;
+};
+
+enum inspect {
+	INSPECT_NONE = 0, /* plain: bound on the SYN */
+	INSPECT_HTTP = 1,
+};
+
+struct service {
+	__u16 id;
+	__u8 inspect; /* enum inspect */
+	__u8 rcv_wscale; /* window scale advertised to clients of inspected services */
+	__u16 mss; /* advertised to clients of inspected services; leaves room for a bundle */
+	__u16 ruleset; /* index in rulesets */
+	__u32 pool; /* index in pools: of a plain service, or the default one */
+	__u32 traffic; /* index of (this service, host 0) in traffic */
+};
+
+/* A pool's deck (R-B11): cards[first … first + size) are host indexes, dealt in turn. */
+struct pool {
+	__u32 first;
+	__u32 size; /* 0: nobody can take a connection */
+};
+
+enum match_class {
+	MATCH_METHOD = 0,
+	MATCH_HOST = 1,
+	MATCH_PATH = 2,
+	MATCH_PREFIX = 3,
+	MATCH_HEADER = 4,
+	MATCH_COOKIE = 5,
+	MATCH_CLASSES = 6,
+};
+
+/* A set of rules of one service, one bit a rule; the lowest set bit is the first rule. */
+struct rule_bits {
+	__u64 words[RULE_WORDS];
+};
+
+struct ruleset {
+	__u32 classes; /* bit c set: some rule has a condition of class c */
+	__u32 rules; /* how many */
+	struct rule_bits indifferent[MATCH_CLASSES]; /* rules that ask nothing of class c */
+};
+
+/* Exact conditions: (rule set, class, text) -> the rules it satisfies. Text is padded with 0;
+ * headers and cookies read "name\0value", header names in lower case. */
+struct match_key {
+	__u16 ruleset;
+	__u16 match_class; /* enum match_class */
+	__u8 text[MATCH_TEXT];
+};
+
+/* Path prefixes, a longest-prefix trie; prefixlen counts bits from ruleset on. */
+struct prefix_key {
+	__u32 prefixlen;
+	__u16 ruleset;
+	__u16 reserved;
+	__u8 text[MATCH_TEXT];
+};
+
+struct siphash_key {
+	__u64 k0;
+	__u64 k1;
+};
+
+/* Cookie secrets by epoch modulo SECRET_SLOTS; valid: the present epoch and its neighbours. */
+#define SECRET_SLOTS 4
+struct cookie_clock {
+	__u32 slot; /* of the present epoch */
+};
+
+struct traffic {
+	__u64 packets; /* client to host */
+	__u64 bytes; /* IP length as it came from the client */
+	__u64 connections; /* plumbed */
+};
+
+/* ---- wire: UDP payload between a unit's tunnel address and a host, docs/wire/bundle.md ---- */
+
+#define BUNDLE_VERSION 1
+
+enum bundle_kind {
+	BUNDLE_SYN = 1, /* client's SYN follows: let the listener have it */
+	BUNDLE_DATA = 2, /* client's first data follows: upload it with these attributes */
+	BUNDLE_TEACH = 3, /* a packet of an established connection follows: learn and let it through */
+	BUNDLE_TEACH_ONLY = 4, /* its headers only: learn and drop */
+	NOTICE_UNKNOWN = 128, /* host to unit: I do not know this flow id */
+};
+
+enum bundle_flag {
+	BUNDLE_WSCALE = 1, /* TCP options the client and the cookie agreed on */
+	BUNDLE_SACK = 2,
+	BUNDLE_TSTAMP = 4,
+	BUNDLE_ECN = 8,
+	BUNDLE_AGAIN = 128, /* set by the host on its own second try; no part of the tag */
+};
+
+struct bundle {
+	__u8 version;
+	__u8 kind; /* enum bundle_kind */
+	__u8 flags; /* enum bundle_flag */
+	__u8 reserved;
+	__be32 flow_id;
+	__be16 mss; /* the client's */
+	__u8 snd_wscale; /* the client's */
+	__u8 rcv_wscale; /* what the client was told */
+	__be32 reserved2;
+	__be64 tag; /* SipHash-2-4 over the 16 bytes above and the inner addresses, ports, seq, ack */
+};
+
+struct notice {
+	__u8 version;
+	__u8 kind;
+	__u16 reserved;
+	__be32 flow_id;
+	__be64 nonce; /* drawn by the host agent at its start */
+	__be64 tag; /* SipHash-2-4 over the 16 bytes above and both outer addresses */
+};
+
+/* ---- the host's side ---- */
+
+struct mapping_key4 {
+	__be32 tunnel;
+	__be32 flow_id;
+};
+
+struct mapping_key6 {
+	__be32 tunnel[4];
+	__be32 flow_id;
+};
+
+enum mapping_flag {
+	MAPPING_UPLOADED = 1, /* by upload: until its socket is seen, stray segments must not draw a RST */
+	MAPPING_CONFIRMED = 2, /* its socket was seen */
+};
+
+struct mapping4 {
+	struct flow_key4 key;
+	__u32 learnt; /* tick */
+	__u32 flags; /* enum mapping_flag */
+};
+
+struct mapping6 {
+	struct flow_key6 key;
+	__u32 learnt;
+	__u32 flags;
+};
+
+/* ---- read-only configuration, set before load ---- */
+
+struct unit_config {
+	struct siphash_key tag_key;
+	__u32 life[FLOW_STATES]; /* ticks without a packet after which a flow in that state is gone */
+	__be32 tunnel4;
+	__be32 tunnel6[4];
+	__be16 bundle_port;
+	__u16 mtu; /* between units and hosts */
+	__u32 cpu_bits; /* low bits of a flow id that name the CPU */
+};
+
+struct host_config {
+	struct siphash_key tag_key;
+	__u64 nonce;
+	__be16 bundle_port;
+	__u16 reserved;
+	__u32 reserved2;
+};
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The forwarder's moves: along a route as a tunnelled packet, or as a bundle (R-A3, R-E9).
+ *
+ * Both end the packet's way: they rewrite it, count it, and return the verdict.
+ */
+#ifndef POINTSMAN_FORWARD_H
+#define POINTSMAN_FORWARD_H
+
+#include "base.h"
+#include "csum.h"
+#include "finish.h"
+#include "packet.h"
+#include "tag.h"
+#include "tcp_options.h"
+#include "cookie.h"
+
+/* Where a packet to a host goes, out of hosts4 or hosts6. */
+struct next_hop {
+	__u8 dmac[ETH_ALEN];
+	__u8 smac[ETH_ALEN];
+	__u32 ifindex;
+};
+
+static __always_inline void *host_get(__u32 host, const bool v6)
+{
+	return v6 ? bpf_map_lookup_elem(&hosts6, &host) : bpf_map_lookup_elem(&hosts4, &host);
+}
+
+static __always_inline void next_hop_get(struct next_hop *hop, const void *host, const bool v6)
+{
+	if (v6)
+		__builtin_memcpy(hop, ((struct host6 *)host)->dmac, sizeof(*hop));
+	else
+		__builtin_memcpy(hop, ((struct host4 *)host)->dmac, sizeof(*hop));
+}
+_Static_assert(offsetof(struct host4, ifindex) - offsetof(struct host4, dmac) == 12, "as next_hop");
+_Static_assert(offsetof(struct host6, ifindex) - offsetof(struct host6, dmac) == 12, "as next_hop");
+
+static __always_inline int send(struct xdp_md *ctx, __u32 ifindex)
+{
+	return ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(ifindex, 0);
+}
+
+static __always_inline void count_traffic(const struct flow *flow, __u32 bytes, bool plumbed)
+{
+	__u32 index = flow->traffic;
+	struct traffic *t = bpf_map_lookup_elem(&traffic, &index);
+
+	if (!t)
+		return;
+	t->packets += 1;
+	t->bytes += bytes;
+	t->connections += plumbed;
+}
+
+/* What the tunnel's rewriting will do to the checksums of every packet of the flow: constant, so
+ * worked out once, at plumbing. */
+static __always_inline void flow_set_deltas4(struct flow *flow, const struct flow_key4 *key,
+					     const struct host4 *host)
+{
+	__u32 sum = csum_sub_block(0, &key->saddr, 8);
+
+	sum = csum_add32(csum_add32(sum, host->tunnel), host->addr);
+	/* The TTL falls by one, in the high byte of its word. */
+	flow->ip_delta = csum_fold(sum + (__u16)~bpf_htons(0x0100));
+	sum = csum_add32(csum_sub_block(sum, &key->sport, 4), flow->flow_id);
+	flow->l4_delta = csum_fold(sum);
+}
+
+static __always_inline void flow_set_deltas6(struct flow *flow, const struct flow_key6 *key,
+					     const struct host6 *host)
+{
+	__u32 sum = csum_sub_block(0, key, sizeof(*key));
+
+	sum = csum_add_block(csum_add_block(sum, host->tunnel, 16), host->addr, 16);
+	flow->l4_delta = csum_fold(csum_add32(sum, flow->flow_id));
+}
+
+/* Rewrites addresses and ports in place: not a byte is added. */
+static __always_inline int tunnel_send(struct xdp_md *ctx, struct packet *p, const struct flow *flow,
+				       const bool v6)
+{
+	struct host4 *h4;
+	struct host6 *h6;
+	struct next_hop hop;
+	void *host = host_get(flow->host, v6);
+
+	if (!host)
+		return finish(REASON_NO_HOST, XDP_DROP);
+	if ((v6 ? p->ip6->hop_limit : p->ip4->ttl) <= 1)
+		return finish(REASON_TTL_EXPIRED, XDP_DROP);
+	if (v6) {
+		h6 = host;
+		p->ip6->hop_limit--;
+		__builtin_memcpy(&p->ip6->saddr, h6->tunnel, 16);
+		__builtin_memcpy(&p->ip6->daddr, h6->addr, 16);
+	} else {
+		h4 = host;
+		p->ip4->ttl--;
+		p->ip4->saddr = h4->tunnel;
+		p->ip4->daddr = h4->addr;
+		p->ip4->check = csum_apply(p->ip4->check, flow->ip_delta);
+	}
+	*(__be32 *)&p->tcp->source = flow->flow_id;
+	p->tcp->check = csum_apply(p->tcp->check, flow->l4_delta);
+	next_hop_get(&hop, host, v6);
+	__builtin_memcpy(p->eth->h_dest, hop.dmac, 2 * ETH_ALEN);
+	count_traffic(flow, p->ip_bytes, false);
+	return finish(REASON_HIT, send(ctx, hop.ifindex));
+}
+
+static __always_inline __u32 bundle_room(const bool v6)
+{
+	return ip_header_bytes(v6) + sizeof(struct udphdr) + sizeof(struct bundle);
+}
+
+/* Headers in front of a bundle, in the order of the frame. */
+struct bundle_front4 {
+	struct ethhdr eth;
+	struct iphdr ip;
+	struct udphdr udp;
+	struct bundle bundle;
+} __attribute__((packed));
+
+struct bundle_front6 {
+	struct ethhdr eth;
+	struct ipv6hdr ip;
+	struct udphdr udp;
+	struct bundle bundle;
+} __attribute__((packed));
+
+/* The source port is entropy for those who spread by ports. */
+static __always_inline void udp_fill(struct udphdr *udp, __be32 flow_id, __u32 bytes)
+{
+	udp->source = bpf_htons(0xc000 | (flow_id ^ flow_id >> 16) & 0x3fff);
+	udp->dest = config.bundle_port;
+	udp->len = bpf_htons(sizeof(*udp) + bytes);
+	udp->check = 0; /* the tag and the inner checksums cover it; RFC 6935 */
+}
+
+static __always_inline void front4_fill(struct bundle_front4 *f, const struct host4 *h,
+					const struct bundle *b, __u32 inner_bytes)
+{
+	__builtin_memcpy(f->eth.h_dest, h->dmac, 2 * ETH_ALEN);
+	f->eth.h_proto = bpf_htons(ETH_P_IP);
+	__builtin_memset(&f->ip, 0, sizeof(f->ip));
+	f->ip.version = 4;
+	f->ip.ihl = 5;
+	f->ip.tot_len = bpf_htons(bundle_room(false) + inner_bytes);
+	f->ip.frag_off = bpf_htons(IP_DF);
+	f->ip.ttl = 64;
+	f->ip.protocol = IPPROTO_UDP;
+	f->ip.saddr = h->tunnel;
+	f->ip.daddr = h->addr;
+	ip4_set_csum(&f->ip);
+	udp_fill(&f->udp, b->flow_id, sizeof(*b) + inner_bytes);
+	f->bundle = *b;
+}
+
+static __always_inline void front6_fill(struct bundle_front6 *f, const struct host6 *h,
+					const struct bundle *b, __u32 inner_bytes)
+{
+	__builtin_memcpy(f->eth.h_dest, h->dmac, 2 * ETH_ALEN);
+	f->eth.h_proto = bpf_htons(ETH_P_IPV6);
+	__builtin_memset(&f->ip, 0, sizeof(f->ip));
+	f->ip.version = 6;
+	f->ip.payload_len = bpf_htons(bundle_room(true) - sizeof(f->ip) + inner_bytes);
+	f->ip.nexthdr = IPPROTO_UDP;
+	f->ip.hop_limit = 64;
+	__builtin_memcpy(&f->ip.saddr, h->tunnel, 16);
+	__builtin_memcpy(&f->ip.daddr, h->addr, 16);
+	udp_fill(&f->udp, b->flow_id, sizeof(*b) + inner_bytes);
+	f->bundle = *b;
+}
+
+/* What the host must know to upload: the client's options, kept in our initial sequence number
+ * since the handshake (cookie.h). */
+static __always_inline void bundle_set_attributes(struct bundle *b, const struct packet *p,
+						  __u8 rcv_wscale, const bool v6)
+{
+	__u8 options = bpf_ntohl(p->tcp->ack_seq) - 1;
+	__u8 wscale = cookie_wscale(options);
+
+	b->mss = bpf_htons(cookie_mss(options >> 6, v6));
+	if (options & COOKIE_SACK)
+		b->flags |= BUNDLE_SACK;
+	if (options & COOKIE_ECN)
+		b->flags |= BUNDLE_ECN;
+	if (wscale != WSCALE_NONE) {
+		b->flags |= BUNDLE_WSCALE;
+		b->snd_wscale = wscale;
+		b->rcv_wscale = rcv_wscale;
+	}
+}
+
+static __always_inline __u64 bundle_tag(const struct bundle *b, const struct packet *p, const bool v6)
+{
+	struct siphash_key secret = TAG_KEY();
+	struct flow_key4 key4;
+	struct flow_key6 key6;
+
+	if (v6) {
+		flow_key6_from(&key6, p);
+		return bundle_tag6(b, &key6, p->tcp, &secret);
+	}
+	flow_key4_from(&key4, p);
+	return bundle_tag4(b, &key4, p->tcp, &secret);
+}
+
+/* Puts the packet into a bundle and sends it. A packet too long for one is refused, unless it only
+ * teaches: then its headers go, and the client repeats the rest. */
+static __always_inline int bundle_send(struct xdp_md *ctx, struct packet *p, const struct flow *flow,
+				       struct bundle *b, enum reason reason, const bool v6)
+{
+	__u32 room = bundle_room(v6), inner = p->ip_bytes;
+	__u32 frame = ctx->data_end - ctx->data;
+	void *host = host_get(flow->host, v6);
+	bool plumbed = reason == REASON_BUNDLED_SYN || reason == REASON_BUNDLED_DATA;
+
+	if (!host)
+		return finish(REASON_NO_HOST, XDP_DROP);
+	if (inner + room > config.mtu) {
+		if (b->kind != BUNDLE_TEACH)
+			return finish(REASON_TOO_BIG, XDP_DROP);
+		b->kind = BUNDLE_TEACH_ONLY;
+		reason = REASON_TAUGHT_ONLY;
+		inner = ip_header_bytes(v6) + p->tcp_header;
+	}
+	b->version = BUNDLE_VERSION;
+	b->flow_id = flow->flow_id;
+	b->tag = bundle_tag(b, p, v6);
+	count_traffic(flow, p->ip_bytes, plumbed);
+	if (frame != ETH_HLEN + inner && bpf_xdp_adjust_tail(ctx, (int)(ETH_HLEN + inner - frame)))
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+	if (bpf_xdp_adjust_head(ctx, -(int)room))
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 ifindex;
+
+	if (v6) {
+		if (data + sizeof(struct bundle_front6) > end)
+			return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+		front6_fill(data, host, b, inner);
+		ifindex = ((struct host6 *)host)->ifindex;
+	} else {
+		if (data + sizeof(struct bundle_front4) > end)
+			return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+		front4_fill(data, host, b, inner);
+		ifindex = ((struct host4 *)host)->ifindex;
+	}
+	return finish(reason, send(ctx, ifindex));
+}
+
+/* The first data of an inspected connection, as often as the client sends it. */
+static __always_inline int bundle_send_data(struct xdp_md *ctx, struct packet *p,
+					    const struct flow *flow, __u8 rcv_wscale,
+					    enum reason reason, const bool v6)
+{
+	struct bundle b = { .kind = BUNDLE_DATA };
+
+	bundle_set_attributes(&b, p, rcv_wscale, v6);
+	return bundle_send(ctx, p, flow, &b, reason, v6);
+}
+
+static __always_inline int bundle_send_plain(struct xdp_md *ctx, struct packet *p,
+					     const struct flow *flow, enum bundle_kind kind,
+					     enum reason reason, const bool v6)
+{
+	struct bundle b = { .kind = kind };
+
+	return bundle_send(ctx, p, flow, &b, reason, v6);
+}
+
+/* ---- the life of a flow ---- */
+
+static __always_inline bool flow_alive(const struct flow *flow, __u32 now)
+{
+	return flow->state < FLOW_STATES && now - flow->seen <= config.life[flow->state];
+}
+
+static __always_inline __u16 epoch_of(__u32 host)
+{
+	struct host_epoch *e = bpf_map_lookup_elem(&host_epochs, &host);
+
+	return e ? e->epoch : 0;
+}
+
+static __always_inline bool repeats_first(const struct flow *flow, const struct packet *p)
+{
+	return flow->flags & FLOW_INSPECTED && flow->first_seq == bpf_ntohl(p->tcp->seq) &&
+	       (payload_bytes(p) || p->tcp->fin);
+}
+
+/* enum flow_state says which moves there are. */
+static __always_inline void flow_advance(struct flow *flow, const struct packet *p, __u32 now)
+{
+	if (flow->state == FLOW_ZOMBIE)
+		return;
+	if (p->tcp->rst)
+		flow->state = FLOW_ZOMBIE;
+	else if (p->tcp->fin)
+		flow->state = FLOW_CLOSING;
+	else if (flow->state == FLOW_OPENING &&
+		 (!(flow->flags & FLOW_INSPECTED) ||
+		  seq_after(bpf_ntohl(p->tcp->ack_seq), flow->isn + 1)))
+		flow->state = FLOW_OPEN;
+	if (flow->seen != now) /* spare the cache line */
+		flow->seen = now;
+}
+
+/* Sends a packet along the route it has, whatever shape that takes now. */
+static __always_inline int flow_send(struct xdp_md *ctx, struct packet *p, struct flow *flow,
+				     __u32 now, const bool v6)
+{
+	__u16 epoch = epoch_of(flow->host);
+	bool first = flow->state == FLOW_OPENING && repeats_first(flow, p);
+
+	flow_advance(flow, p, now);
+	if (first)
+		return bundle_send_data(ctx, p, flow, flow->rcv_wscale, REASON_BUNDLED_AGAIN, v6);
+	if (flow->epoch != epoch) {
+		flow->epoch = epoch;
+		return bundle_send_plain(ctx, p, flow, BUNDLE_TEACH, REASON_TAUGHT, v6);
+	}
+	return tunnel_send(ctx, p, flow, v6);
+}
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Tags of bundles and notices: SipHash under the cluster's key (docs/wire/bundle.md). */
+#ifndef POINTSMAN_TAG_H
+#define POINTSMAN_TAG_H
+
+#include "base.h"
+#include "siphash.h"
+
+#define TAGGED_BYTES offsetof(struct bundle, tag)
+_Static_assert(TAGGED_BYTES == 16 && offsetof(struct notice, tag) == 16, "headers are two words");
+_Static_assert(sizeof(struct bundle) == 24 && sizeof(struct notice) == 24, "as on the wire");
+
+/* Fields of the carried packet that a tag covers, as they stand in it. */
+struct tagged4 {
+	__u64 header[2];
+	struct flow_key4 key;
+	__be32 seq;
+	__be32 ack;
+	__u32 zero;
+};
+
+struct tagged6 {
+	__u64 header[2];
+	struct flow_key6 key;
+	__be32 seq;
+	__be32 ack;
+	__u32 zero;
+};
+_Static_assert(sizeof(struct tagged4) == 5 * 8 && sizeof(struct tagged6) == 8 * 8, "whole words");
+
+static __always_inline __u64 bundle_tag4(const struct bundle *b, const struct flow_key4 *key,
+					 const struct tcphdr *tcp, const struct siphash_key *secret)
+{
+	struct tagged4 t = { .key = *key, .seq = tcp->seq, .ack = tcp->ack_seq };
+
+	__builtin_memcpy(t.header, b, TAGGED_BYTES);
+	return siphash((const __u64 *)&t, sizeof(t) / 8, secret);
+}
+
+static __always_inline __u64 bundle_tag6(const struct bundle *b, const struct flow_key6 *key,
+					 const struct tcphdr *tcp, const struct siphash_key *secret)
+{
+	struct tagged6 t = { .key = *key, .seq = tcp->seq, .ack = tcp->ack_seq };
+
+	__builtin_memcpy(t.header, b, TAGGED_BYTES);
+	return siphash((const __u64 *)&t, sizeof(t) / 8, secret);
+}
+
+/* addresses: source and destination of the notice, 8 or 32 bytes. */
+static __always_inline __u64 notice_tag(const struct notice *n, const void *addresses, const bool v6,
+					const struct siphash_key *secret)
+{
+	__u64 words[2 + 4] = {};
+
+	__builtin_memcpy(words, n, TAGGED_BYTES);
+	__builtin_memcpy(words + 2, addresses, v6 ? 32 : 8);
+	return siphash(words, v6 ? 6 : 3, secret);
+}
+
+/* Copies a key out of read-only configuration, which is volatile. */
+#define TAG_KEY() ((struct siphash_key){ config.tag_key.k0, config.tag_key.k1 })
+
+#endif

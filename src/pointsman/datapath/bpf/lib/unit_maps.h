@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The unit's maps. Sizes given as 1 are set by Python before load. */
+#ifndef POINTSMAN_UNIT_MAPS_H
+#define POINTSMAN_UNIT_MAPS_H
+
+#include "abi.h"
+#include "reasons.h"
+
+/* Read-only: a section of its own, so that Python can fill it whole. */
+const volatile struct unit_config config SEC(".rodata.config");
+
+/* flows4, flows6: connection -> its route.
+ * Owner: forwarder. Writers: classify() on plumbing, forward() on state changes, Python's sweep
+ * of the dead. Life: LRU; gone by state and idleness (enum flow_state). Size: max_flows. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct flow_key4);
+	__type(value, struct flow);
+} flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct flow_key6);
+	__type(value, struct flow);
+} flows6 SEC(".maps");
+
+/* hosts4, hosts6: host index -> addresses and next hop.
+ * Owner: Python (site file, netlink routes and neighbours). Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct host4);
+} hosts4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct host6);
+} hosts6 SEC(".maps");
+
+/* host_numbers4, host_numbers6: host address -> host index, to know whose a notice is.
+ * Owner: Python. Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __be32);
+	__type(value, __u32);
+} host_numbers4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct in6_key);
+	__type(value, __u32);
+} host_numbers6 SEC(".maps");
+
+/* host_epochs: host index -> how fresh its mappings are.
+ * Owner: forwarder (notices). Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct host_epoch);
+} host_epochs SEC(".maps");
+
+/* services4, services6: VIP, port, protocol -> service; port 0 marks a VIP.
+ * Owner: Python (site file). Life: configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct service_key4);
+	__type(value, struct service);
+} services4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct service_key6);
+	__type(value, struct service);
+} services6 SEC(".maps");
+
+/* pools: pool index -> where its deck lies. One aligned 8-byte store flips it to a new deck.
+ * Owner: Python. Life: configuration and allotments. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pool);
+} pools SEC(".maps");
+
+/* cards: host indexes; every pool has two places of MAX_DECK cards, one in play, one to fill.
+ * Owner: Python. Life: until its deck is replaced. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} cards SEC(".maps");
+
+/* cursors: pool index -> number of cards dealt since the start.
+ * Owner: classifier. Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} cursors SEC(".maps");
+
+/* rulesets: rule set index -> what its rules ask, class by class.
+ * Owner: Python (compiled rules). Life: configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ruleset);
+} rulesets SEC(".maps");
+
+/* rule_pools: rule set index * MAX_RULES + rule -> pool index.
+ * Owner: Python. Life: configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} rule_pools SEC(".maps");
+
+/* matches: exact condition -> rules it satisfies. Owner: Python. Life: configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct match_key);
+	__type(value, struct rule_bits);
+} matches SEC(".maps");
+
+/* prefixes: path prefix -> rules that it or a shorter one satisfies.
+ * Owner: Python. Life: configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix_key);
+	__type(value, struct rule_bits);
+} prefixes SEC(".maps");
+
+/* secrets: epoch modulo SECRET_SLOTS -> cookie secret. Owner: Python. Life: three epochs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SECRET_SLOTS);
+	__type(key, __u32);
+	__type(value, struct siphash_key);
+} secrets SEC(".maps");
+
+/* cookie_clock: [0] = slot of the present epoch. Owner: Python. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cookie_clock);
+} cookie_clock SEC(".maps");
+
+/* next_ids: per CPU, [0] = how many flow ids it has given out; starts at random.
+ * Owner: classifier. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} next_ids SEC(".maps");
+
+/* traffic: service index * hosts + host index -> what went that way.
+ * Owner: forwarder, per CPU. Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct traffic);
+} traffic SEC(".maps");
+
+/* undecided: service index -> first requests the rules could not judge, so took the default pool.
+ * Owner: classifier, per CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} undecided SEC(".maps");
+
+/* reasons: enum reason -> packets. Owner: finish(), per CPU. Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, REASON_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} reasons SEC(".maps");
+
+/* classifiers: enum family -> program, tail called on a miss. Empty on a unit without that role.
+ * Owner: Python, at load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, __u32);
+} classifiers SEC(".maps");
+
+#endif
