@@ -46,6 +46,7 @@ struct flow_key6 {
  *   plumbed -> OPENING --client acknowledges the host's answer--> OPEN
  *   OPENING | OPEN --FIN--> CLOSING
  *   any --RST--> ZOMBIE (its clock stands still: gone after the zombie time)
+ *   ZOMBIE --anything else--> OPEN or CLOSING (the RST was not the client's: it lives)
  *   any --idle for that state's time--> gone
  */
 enum flow_state {

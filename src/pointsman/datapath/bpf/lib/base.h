@@ -23,9 +23,6 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tags and cookies are 
 #define IP_DF 0x4000
 #define IP_FRAGMENT 0x3fff /* more-fragments bit and offset */
 
-/* Keeps a bounded value bounded: stops clang from folding the check into the arithmetic. */
-#define barrier_var(var) asm volatile("" : "+r"(var))
-
 static __always_inline __u32 tick_now(void)
 {
 	return bpf_ktime_get_coarse_ns() >> TICK_SHIFT;

@@ -14,6 +14,8 @@
 #include "tcp_options.h"
 #include "cookie.h"
 
+#define BUNDLE_TTL 64
+
 /* Where a packet to a host goes, out of hosts4 or hosts6. */
 struct next_hop {
 	__u8 dmac[ETH_ALEN];
@@ -114,63 +116,53 @@ static __always_inline __u32 bundle_room(const bool v6)
 	return ip_header_bytes(v6) + sizeof(struct udphdr) + sizeof(struct bundle);
 }
 
-/* Headers in front of a bundle, in the order of the frame. */
-struct bundle_front4 {
-	struct ethhdr eth;
-	struct iphdr ip;
-	struct udphdr udp;
-	struct bundle bundle;
-} __attribute__((packed));
-
-struct bundle_front6 {
-	struct ethhdr eth;
-	struct ipv6hdr ip;
-	struct udphdr udp;
-	struct bundle bundle;
-} __attribute__((packed));
-
-/* The source port is entropy for those who spread by ports. */
-static __always_inline void udp_fill(struct udphdr *udp, __be32 flow_id, __u32 bytes)
+/* UDP header and our own. The source port is entropy for those who spread by ports. */
+static __always_inline void udp_fill(struct udphdr *udp, const struct bundle *b, __u32 inner_bytes)
 {
-	udp->source = bpf_htons(0xc000 | (flow_id ^ flow_id >> 16) & 0x3fff);
+	udp->source = bpf_htons(0xc000 | ((b->flow_id ^ b->flow_id >> 16) & 0x3fff));
 	udp->dest = config.bundle_port;
-	udp->len = bpf_htons(sizeof(*udp) + bytes);
+	udp->len = bpf_htons(sizeof(*udp) + sizeof(*b) + inner_bytes);
 	udp->check = 0; /* the tag and the inner checksums cover it; RFC 6935 */
+	__builtin_memcpy(udp + 1, b, sizeof(*b));
 }
 
-static __always_inline void front4_fill(struct bundle_front4 *f, const struct host4 *h,
-					const struct bundle *b, __u32 inner_bytes)
+/* Writes the headers in front of a bundle: Ethernet, IP, UDP, ours; bundle_room() and a MAC header. */
+static __always_inline void front4_fill(void *data, const struct host4 *h, const struct bundle *b,
+					__u32 inner_bytes)
 {
-	__builtin_memcpy(f->eth.h_dest, h->dmac, 2 * ETH_ALEN);
-	f->eth.h_proto = bpf_htons(ETH_P_IP);
-	__builtin_memset(&f->ip, 0, sizeof(f->ip));
-	f->ip.version = 4;
-	f->ip.ihl = 5;
-	f->ip.tot_len = bpf_htons(bundle_room(false) + inner_bytes);
-	f->ip.frag_off = bpf_htons(IP_DF);
-	f->ip.ttl = 64;
-	f->ip.protocol = IPPROTO_UDP;
-	f->ip.saddr = h->tunnel;
-	f->ip.daddr = h->addr;
-	ip4_set_csum(&f->ip);
-	udp_fill(&f->udp, b->flow_id, sizeof(*b) + inner_bytes);
-	f->bundle = *b;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + ETH_HLEN;
+
+	__builtin_memcpy(eth->h_dest, h->dmac, 2 * ETH_ALEN);
+	eth->h_proto = bpf_htons(ETH_P_IP);
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tot_len = bpf_htons(bundle_room(false) + inner_bytes);
+	ip->frag_off = bpf_htons(IP_DF);
+	ip->ttl = BUNDLE_TTL;
+	ip->protocol = IPPROTO_UDP;
+	ip->saddr = h->tunnel;
+	ip->daddr = h->addr;
+	ip4_set_csum(ip);
+	udp_fill((void *)(ip + 1), b, inner_bytes);
 }
 
-static __always_inline void front6_fill(struct bundle_front6 *f, const struct host6 *h,
-					const struct bundle *b, __u32 inner_bytes)
+static __always_inline void front6_fill(void *data, const struct host6 *h, const struct bundle *b,
+					__u32 inner_bytes)
 {
-	__builtin_memcpy(f->eth.h_dest, h->dmac, 2 * ETH_ALEN);
-	f->eth.h_proto = bpf_htons(ETH_P_IPV6);
-	__builtin_memset(&f->ip, 0, sizeof(f->ip));
-	f->ip.version = 6;
-	f->ip.payload_len = bpf_htons(bundle_room(true) - sizeof(f->ip) + inner_bytes);
-	f->ip.nexthdr = IPPROTO_UDP;
-	f->ip.hop_limit = 64;
-	__builtin_memcpy(&f->ip.saddr, h->tunnel, 16);
-	__builtin_memcpy(&f->ip.daddr, h->addr, 16);
-	udp_fill(&f->udp, b->flow_id, sizeof(*b) + inner_bytes);
-	f->bundle = *b;
+	struct ethhdr *eth = data;
+	struct ipv6hdr *ip = data + ETH_HLEN;
+
+	__builtin_memcpy(eth->h_dest, h->dmac, 2 * ETH_ALEN);
+	eth->h_proto = bpf_htons(ETH_P_IPV6);
+	*(__be32 *)ip = bpf_htonl(6 << 28);
+	ip->payload_len = bpf_htons(bundle_room(true) - sizeof(*ip) + inner_bytes);
+	ip->nexthdr = IPPROTO_UDP;
+	ip->hop_limit = BUNDLE_TTL;
+	__builtin_memcpy(&ip->saddr, h->tunnel, 16);
+	__builtin_memcpy(&ip->daddr, h->addr, 16);
+	udp_fill((void *)(ip + 1), b, inner_bytes);
 }
 
 /* What the host must know to upload: the client's options, kept in our initial sequence number
@@ -213,7 +205,7 @@ static __always_inline int bundle_send(struct xdp_md *ctx, struct packet *p, con
 				       struct bundle *b, enum reason reason, const bool v6)
 {
 	__u32 room = bundle_room(v6), inner = p->ip_bytes;
-	__u32 frame = ctx->data_end - ctx->data;
+	__u32 frame = bpf_xdp_get_buff_len(ctx);
 	void *host = host_get(flow->host, v6);
 	bool plumbed = reason == REASON_BUNDLED_SYN || reason == REASON_BUNDLED_DATA;
 
@@ -239,12 +231,12 @@ static __always_inline int bundle_send(struct xdp_md *ctx, struct packet *p, con
 	__u32 ifindex;
 
 	if (v6) {
-		if (data + sizeof(struct bundle_front6) > end)
+		if (data + ETH_HLEN + room > end)
 			return finish(REASON_UNIT_INTERNAL, XDP_DROP);
 		front6_fill(data, host, b, inner);
 		ifindex = ((struct host6 *)host)->ifindex;
 	} else {
-		if (data + sizeof(struct bundle_front4) > end)
+		if (data + ETH_HLEN + room > end)
 			return finish(REASON_UNIT_INTERNAL, XDP_DROP);
 		front4_fill(data, host, b, inner);
 		ifindex = ((struct host4 *)host)->ifindex;
@@ -286,21 +278,25 @@ static __always_inline __u16 epoch_of(__u32 host)
 	return e ? e->epoch : 0;
 }
 
+/* Whether this may be the first data once more, which the host may never have seen: so it is until
+ * the client acknowledges a byte beyond our SYN-ACK. */
 static __always_inline bool repeats_first(const struct flow *flow, const struct packet *p)
 {
 	return flow->flags & FLOW_INSPECTED && flow->first_seq == bpf_ntohl(p->tcp->seq) &&
-	       (payload_bytes(p) || p->tcp->fin);
+	       flow->isn + 1 == bpf_ntohl(p->tcp->ack_seq) && (payload_bytes(p) || p->tcp->fin);
 }
 
 /* enum flow_state says which moves there are. */
 static __always_inline void flow_advance(struct flow *flow, const struct packet *p, __u32 now)
 {
-	if (flow->state == FLOW_ZOMBIE)
-		return;
-	if (p->tcp->rst)
+	if (p->tcp->rst) {
+		if (flow->state == FLOW_ZOMBIE)
+			return;
 		flow->state = FLOW_ZOMBIE;
-	else if (p->tcp->fin)
+	} else if (p->tcp->fin)
 		flow->state = FLOW_CLOSING;
+	else if (flow->state == FLOW_ZOMBIE)
+		flow->state = FLOW_OPEN;
 	else if (flow->state == FLOW_OPENING &&
 		 (!(flow->flags & FLOW_INSPECTED) ||
 		  seq_after(bpf_ntohl(p->tcp->ack_seq), flow->isn + 1)))
@@ -314,10 +310,9 @@ static __always_inline int flow_send(struct xdp_md *ctx, struct packet *p, struc
 				     __u32 now, const bool v6)
 {
 	__u16 epoch = epoch_of(flow->host);
-	bool first = flow->state == FLOW_OPENING && repeats_first(flow, p);
 
 	flow_advance(flow, p, now);
-	if (first)
+	if (repeats_first(flow, p))
 		return bundle_send_data(ctx, p, flow, flow->rcv_wscale, REASON_BUNDLED_AGAIN, v6);
 	if (flow->epoch != epoch) {
 		flow->epoch = epoch;
