@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* The host: undoes the tunnel in front of the stack, and uploads connections into it.
+ *
+ * A packet is ours by its source: the tunnel addresses of our units send nothing else.
+ */
+#include "lib/base.h"
+#include "lib/host_maps.h"
+#include "lib/finish.h"
+#include "lib/mappings.h"
+#include "lib/restore.h"
+#include "lib/upload.h"
+
+static __always_inline int take_bundle(struct __sk_buff *skb, const void *ip, const bool v6)
+{
+	union mapping_key key;
+	struct parcel in = {};
+	enum reason why;
+
+	mapping_key_from(&key, ip, 0, v6);
+	why = parcel_open(skb, &in, v6);
+	if (why != REASON_COUNT)
+		return finish(why, TC_DROP);
+	if (v6)
+		key.v6.flow_id = in.head.flow_id;
+	else
+		key.v4.flow_id = in.head.flow_id;
+	switch (in.head.kind) {
+	case BUNDLE_DATA:
+		return upload(skb, &in, &key, v6);
+	case BUNDLE_SYN:
+		why = REASON_SYN_TAUGHT;
+		break;
+	case BUNDLE_TEACH:
+		why = REASON_HOST_TAUGHT;
+		break;
+	case BUNDLE_TEACH_ONLY:
+		why = REASON_HOST_TAUGHT_ONLY;
+		break;
+	default:
+		return finish(REASON_BAD_TAG, TC_DROP);
+	}
+	if (mapping_learn(&key, &in.key, 0, v6))
+		return finish(REASON_HOST_INTERNAL, TC_DROP);
+	if (why == REASON_HOST_TAUGHT_ONLY)
+		return finish(why, TC_DROP);
+	return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) : finish(why, TC_NEXT);
+}
+
+/* A packet from one of our tunnel addresses. l4: what follows the IP header. */
+static __always_inline int take(struct __sk_buff *skb, const void *ip, const void *l4, __u8 proto,
+				const bool v6)
+{
+	const struct udphdr *udp = l4;
+	union client_key outer;
+	union mapping_key key;
+
+	if (proto == IPPROTO_UDP && udp->dest == config.bundle_port)
+		return take_bundle(skb, ip, v6);
+	if (proto != IPPROTO_TCP)
+		return finish(REASON_NOT_OURS, TC_NEXT);
+	if (v6) {
+		__builtin_memcpy(&outer.v6, &((const struct ipv6hdr *)ip)->saddr, 32);
+		__builtin_memcpy(&outer.v6.sport, l4, 4);
+	} else {
+		__builtin_memcpy(&outer.v4, &((const struct iphdr *)ip)->saddr, 8);
+		__builtin_memcpy(&outer.v4.sport, l4, 4);
+	}
+	mapping_key_from(&key, ip, *(const __be32 *)l4, v6);
+	return restore_segment(skb, &key, &outer, v6);
+}
+
+static __always_inline bool whole4(const struct __sk_buff *skb, const struct iphdr *ip)
+{
+	return ip->version == 4 && ip->ihl == 5 && !(ip->frag_off & bpf_htons(IP_FRAGMENT)) &&
+	       bpf_ntohs(ip->tot_len) >= sizeof(*ip) + 8 && ETH_HLEN + bpf_ntohs(ip->tot_len) <= skb->len;
+}
+
+static __always_inline bool whole6(const struct __sk_buff *skb, const struct ipv6hdr *ip)
+{
+	return ip->version == 6 && bpf_ntohs(ip->payload_len) >= 8 &&
+	       ETH_HLEN + sizeof(*ip) + bpf_ntohs(ip->payload_len) <= skb->len;
+}
+
+/* The headers in the linear part of the skb, or NULL if there are none. */
+static __always_inline void *headers(struct __sk_buff *skb, const bool v6)
+{
+	const __u32 need = ETH_HLEN + ip_header_bytes(v6) + sizeof(struct udphdr);
+
+	if (skb->data + need > skb->data_end && bpf_skb_pull_data(skb, need))
+		return NULL;
+	return (void *)(long)skb->data;
+}
+
+static __always_inline int take_ip4(struct __sk_buff *skb)
+{
+	void *data = headers(skb, false), *end = (void *)(long)skb->data_end;
+	struct iphdr *ip = data + ETH_HLEN;
+	__be32 source;
+
+	if (!data || (void *)(ip + 1) + sizeof(struct udphdr) > end)
+		return finish(REASON_NOT_OURS, TC_NEXT);
+	source = ip->saddr;
+	if (!bpf_map_lookup_elem(&tunnels4, &source))
+		return finish(REASON_NOT_OURS, TC_NEXT);
+	if (!whole4(skb, ip))
+		return finish(REASON_HOST_MALFORMED, TC_DROP);
+	return take(skb, ip, ip + 1, ip->protocol, false);
+}
+
+static __always_inline int take_ip6(struct __sk_buff *skb)
+{
+	void *data = headers(skb, true), *end = (void *)(long)skb->data_end;
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	struct in6_key source;
+
+	if (!data || (void *)(ip + 1) + sizeof(struct udphdr) > end)
+		return finish(REASON_NOT_OURS, TC_NEXT);
+	__builtin_memcpy(&source, &ip->saddr, sizeof(source));
+	if (!bpf_map_lookup_elem(&tunnels6, &source))
+		return finish(REASON_NOT_OURS, TC_NEXT);
+	if (!whole6(skb, ip))
+		return finish(REASON_HOST_MALFORMED, TC_DROP);
+	return take(skb, ip, ip + 1, ip->nexthdr, true);
+}
+
+SEC("tc")
+int restore(struct __sk_buff *skb)
+{
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return take_ip4(skb);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return take_ip6(skb);
+	return finish(REASON_NOT_OURS, TC_NEXT);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

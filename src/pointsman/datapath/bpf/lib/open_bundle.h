@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* A bundle, read from the skb and believed only as far as its tag goes (docs/wire/bundle.md). */
+#ifndef POINTSMAN_OPEN_BUNDLE_H
+#define POINTSMAN_OPEN_BUNDLE_H
+
+#include "base.h"
+#include "packet.h"
+#include "tag.h"
+
+union client_key {
+	struct flow_key4 v4;
+	struct flow_key6 v6;
+};
+
+/* What a bundle says and carries. */
+struct parcel {
+	struct bundle head;
+	union client_key key; /* the client's 4-tuple */
+	struct tcphdr tcp; /* without options */
+	__u32 tcp_header; /* bytes */
+	__u32 offset; /* of the carried IP header, from the MAC header */
+};
+
+static __always_inline __u32 parcel_room(const bool v6)
+{
+	return ip_header_bytes(v6) + sizeof(struct udphdr) + sizeof(struct bundle);
+}
+
+/* Reads the carried IP header; returns its total length, 0 if it can't be one. */
+static __always_inline __u32 parcel_ip(struct __sk_buff *skb, struct parcel *in, const bool v6)
+{
+	struct ipv6hdr ip6;
+	struct iphdr ip4;
+
+	if (v6) {
+		if (bpf_skb_load_bytes(skb, in->offset, &ip6, sizeof(ip6)) || ip6.version != 6 ||
+		    ip6.nexthdr != IPPROTO_TCP)
+			return 0;
+		__builtin_memcpy(in->key.v6.saddr, &ip6.saddr, 32);
+		return sizeof(ip6) + bpf_ntohs(ip6.payload_len);
+	}
+	if (bpf_skb_load_bytes(skb, in->offset, &ip4, sizeof(ip4)) || ip4.version != 4 || ip4.ihl != 5 ||
+	    ip4.protocol != IPPROTO_TCP || ip4.frag_off & bpf_htons(IP_FRAGMENT))
+		return 0;
+	in->key.v4.saddr = ip4.saddr;
+	in->key.v4.daddr = ip4.daddr;
+	return bpf_ntohs(ip4.tot_len);
+}
+
+static __always_inline bool parcel_tag_right(const struct parcel *in, const bool v6)
+{
+	struct siphash_key secret = TAG_KEY();
+	struct bundle b = in->head;
+
+	b.flags &= ~BUNDLE_AGAIN;
+	return b.tag == (v6 ? bundle_tag6(&b, &in->key.v6, &in->tcp, &secret) :
+			      bundle_tag4(&b, &in->key.v4, &in->tcp, &secret));
+}
+
+/* REASON_COUNT: all is well. Otherwise why the bundle is dropped. The outer IP header has been
+ * checked against the skb's length. */
+static __always_inline enum reason parcel_open(struct __sk_buff *skb, struct parcel *in, const bool v6)
+{
+	__u32 ip_bytes, carried, bundle_at = ETH_HLEN + ip_header_bytes(v6) + sizeof(struct udphdr);
+	bool truncated;
+
+	in->offset = ETH_HLEN + parcel_room(v6);
+	if (bpf_skb_load_bytes(skb, bundle_at, &in->head, sizeof(in->head)))
+		return REASON_HOST_MALFORMED;
+	if (in->head.version != BUNDLE_VERSION)
+		return REASON_BAD_TAG;
+	ip_bytes = parcel_ip(skb, in, v6);
+	if (!ip_bytes ||
+	    bpf_skb_load_bytes(skb, in->offset + ip_header_bytes(v6), &in->tcp, sizeof(in->tcp)))
+		return REASON_HOST_MALFORMED;
+	if (v6)
+		__builtin_memcpy(&in->key.v6.sport, &in->tcp.source, 4);
+	else
+		__builtin_memcpy(&in->key.v4.sport, &in->tcp.source, 4);
+	if (!parcel_tag_right(in, v6))
+		return REASON_BAD_TAG;
+	in->tcp_header = in->tcp.doff * 4;
+	carried = skb->len - in->offset;
+	truncated = in->head.kind == BUNDLE_TEACH_ONLY;
+	if (in->tcp_header < sizeof(struct tcphdr) ||
+	    ip_header_bytes(v6) + in->tcp_header > carried || (!truncated && ip_bytes != carried))
+		return REASON_HOST_MALFORMED;
+	return REASON_COUNT;
+}
+
+/* Takes off everything in front of the carried packet but the MAC header. */
+static __always_inline long parcel_strip(struct __sk_buff *skb, const bool v6)
+{
+	return bpf_skb_adjust_room(skb, -(__s32)parcel_room(v6), BPF_ADJ_ROOM_MAC, 0);
+}
+
+#endif
