@@ -168,7 +168,7 @@ struct ruleset {
 };
 
 /* Exact conditions: (rule set, class, text) -> the rules it satisfies. Text is padded with 0;
- * headers and cookies read "name\0value", header names in lower case. */
+ * headers read "name\0value" with the name in lower case, cookies "name=value". */
 struct match_key {
 	__u16 ruleset;
 	__u16 match_class; /* enum match_class */

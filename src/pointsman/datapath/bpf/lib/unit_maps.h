@@ -10,8 +10,9 @@
 const volatile struct unit_config config SEC(".rodata.config");
 
 /* flows4, flows6: connection -> its route.
- * Owner: forwarder. Writers: classify() on plumbing, forward() on state changes, Python's sweep
- * of the dead. Life: LRU; gone by state and idleness (enum flow_state). Size: max_flows. */
+ * Owner: forwarder. Writers: plumb(), flow_advance().
+ * Life: LRU; dead by state and idleness (enum flow_state), gone when its place is needed.
+ * Size: max_flows. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);

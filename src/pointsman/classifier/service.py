@@ -1,0 +1,122 @@
+"""The classifier's Python half: services, decks, rules and secrets, as the program wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pointsman.classifier.deck import build_deck
+from pointsman.classifier.rules import Compiled, MatchClass, compile_rules
+from pointsman.classifier.secrets import SLOTS, cookie_secret, epoch_at, live_epochs
+from pointsman.config.model import Address, Inspect, Service, Site
+from pointsman.datapath import abi
+from pointsman.datapath.unit import UnitDatapath
+from pointsman.tunnel.bundles import advertised_mss
+
+__all__ = ["Classifier", "compiled_services"]
+
+IPPROTO_TCP = 6
+RCV_WSCALE = 7
+"""What Linux itself offers with the default 6 MB of tcp_rmem."""
+VIP_PORT = bytes(2)
+"""Port 0 marks an address as a VIP."""
+
+
+def compiled_services(site: Site) -> list[Compiled]:
+    """Every service's rules, in the site's order; a service's number is its rule set's."""
+    return [compile_rules(service.rules) for service in site.services]
+
+
+class Classifier:
+    """Owner of the service, pool and rule maps of one unit."""
+
+    def __init__(self, datapath: UnitDatapath, site: Site, cluster_key: bytes) -> None:
+        self._datapath = datapath
+        self._site = site
+        self._key = cluster_key
+        self._pools = {pool.name: number for number, pool in enumerate(site.pools)}
+        self._hosts = {host.name: number for number, host in enumerate(site.hosts)}
+
+    def fill(self, compiled: Sequence[Compiled], wall_s: float) -> None:
+        """Writes the whole configuration. Before the program is attached."""
+        self.rotate(wall_s)
+        for number in range(len(self._site.pools)):
+            self._deal_in(number)
+        for number, rules in enumerate(compiled):
+            self._write_rules(number, rules)
+        for number, service in enumerate(self._site.services):
+            for address in service.addresses:
+                self._write_service(number, service, address)
+
+    def rotate(self, wall_s: float) -> None:
+        """Writes the secrets that are good at a Unix time (seconds), then the epoch."""
+        epoch = epoch_at(wall_s)
+        for live in live_epochs(epoch):
+            secret = cookie_secret(self._key, live)
+            self._datapath.secrets.set(live % SLOTS, abi.SiphashKey.unpack(secret))
+        self._datapath.cookie_clock.set(0, abi.CookieClock(epoch % SLOTS))
+
+    def undecided_report(self) -> dict[str, int]:
+        """Service to first requests that the kernel could not judge."""
+        return {
+            service.name: self._datapath.undecided.total(number)
+            for number, service in enumerate(self._site.services)
+        }
+
+    def _deal_in(self, number: int) -> None:
+        pool = self._site.pools[number]
+        deck = build_deck([(self._hosts[m.host], m.weight) for m in pool.members])
+        first = number * 2 * abi.MAX_DECK
+        for place, host in enumerate(deck):
+            self._datapath.cards.set(first + place, host)
+        self._datapath.pools.set(number, abi.Pool(first, len(deck)))
+
+    def _write_rules(self, number: int, rules: Compiled) -> None:
+        datapath = self._datapath
+        for (match_class, text), bits in rules.matches.items():
+            datapath.matches.set(_match_key(number, match_class, text), _bits(bits))
+        for prefix, bits in rules.prefixes.items():
+            datapath.prefixes.set(_prefix_key(number, prefix), _bits(bits))
+        for rule, place in enumerate(self._site.services[number].rules):
+            datapath.rule_pools.set(number * abi.MAX_RULES + rule, self._pools[place.pool])
+        indifferent = tuple(_bits(bits) for bits in rules.indifferent)
+        datapath.rulesets.set(number, abi.Ruleset(rules.classes, rules.rules, indifferent))
+
+    def _write_service(self, number: int, service: Service, address: Address) -> None:
+        version = address.version
+        value = abi.Service(
+            id=number,
+            inspect=int(
+                abi.Inspect.INSPECT_HTTP
+                if service.inspect is Inspect.HTTP
+                else abi.Inspect.INSPECT_NONE
+            ),
+            rcv_wscale=RCV_WSCALE,
+            mss=advertised_mss(version, self._site.tunnel.mtu),
+            ruleset=number,
+            pool=self._pools[service.pool],
+            traffic=number * len(self._site.hosts),
+        )
+        for port in (service.port.to_bytes(2, "big"), VIP_PORT):
+            if version == 4:
+                self._datapath.services4.set(
+                    abi.ServiceKey4(address.packed, port, IPPROTO_TCP, 0), value
+                )
+            else:
+                self._datapath.services6.set(
+                    abi.ServiceKey6(address.packed, port, IPPROTO_TCP, 0), value
+                )
+
+
+def _bits(bits: int) -> abi.RuleBits:
+    mask = (1 << 64) - 1
+    return abi.RuleBits(tuple(bits >> 64 * word & mask for word in range(abi.RULE_WORDS)))
+
+
+def _match_key(number: int, match_class: MatchClass, text: bytes) -> abi.MatchKey:
+    return abi.MatchKey(number, int(match_class), text.ljust(abi.MATCH_TEXT, b"\0"))
+
+
+def _prefix_key(number: int, prefix: bytes) -> abi.PrefixKey:
+    # The length counts bits from the rule set's number on.
+    bits = 8 * (4 + len(prefix))
+    return abi.PrefixKey(bits, number, 0, prefix.ljust(abi.MATCH_TEXT, b"\0"))

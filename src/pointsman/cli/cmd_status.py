@@ -1,0 +1,62 @@
+"""`pointsman status`: what a daemon on this machine says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pointsman.daemon.status import read_status
+from pointsman.errors import SystemRefusal
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("status")
+    def status(
+        node: Annotated[str, typer.Argument(help="A node that runs here.")],
+        run_dir: Annotated[Path, typer.Option(help="Where its status socket is.")] = Path(
+            "/run/pointsman"
+        ),
+        as_json: Annotated[bool, typer.Option("--json", help="The whole document.")] = False,
+    ) -> None:
+        """Show counters and next hops of a unit or host agent."""
+        socket_path = run_dir / f"{node}.sock"
+        if not socket_path.exists():
+            raise SystemRefusal(f"node {node}: not running from {run_dir}", "name its --run-dir")
+        document = read_status(socket_path)
+        if as_json:
+            typer.echo(json.dumps(document, indent=2))
+            return
+        console = Console()
+        console.print(f"{document['role']} {document['node']}, version {document['version']}")
+        if "traffic" in document:
+            console.print(_traffic(document["traffic"]))
+        console.print(_reasons(document["reasons"]))
+
+
+def _traffic(traffic: object) -> Table:
+    table = Table("service", "host", "connections", "packets", "bytes")
+    assert isinstance(traffic, dict)
+    for service, hosts in traffic.items():
+        for host, total in hosts.items():
+            table.add_row(
+                service,
+                host,
+                *(str(total[column]) for column in ("connections", "packets", "bytes")),
+            )
+    return table
+
+
+def _reasons(reasons: object) -> Table:
+    table = Table("reason", "packets")
+    assert isinstance(reasons, dict)
+    for reason, count in reasons.items():
+        if count:
+            table.add_row(reason, str(count))
+    return table

@@ -1,0 +1,1 @@
+"""Sends packets along routes: next hops, flow tables, counters (R-A3, R-A5, R-D7)."""

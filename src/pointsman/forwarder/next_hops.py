@@ -1,0 +1,45 @@
+"""Which next hop leads to each host: worked out from routes, neighbours and interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pointsman.config.model import Address, Host
+from pointsman.system.network import Neighbours, Route
+
+__all__ = ["NextHop", "Way", "next_hops", "ways"]
+
+Way = tuple[int, Address]
+"""(host index, one of the host's addresses)"""
+
+
+@dataclass(frozen=True)
+class NextHop:
+    """How a frame for a host is addressed."""
+
+    ifindex: int
+    dmac: bytes
+    smac: bytes
+
+
+def ways(hosts: list[Host]) -> Iterator[Way]:
+    """Every address of every host."""
+    for index, host in enumerate(hosts):
+        for address in host.addresses:
+            yield index, address
+
+
+def next_hops(
+    routes: Mapping[Way, Route | None], neighbours: Neighbours, macs: Mapping[int, bytes]
+) -> dict[Way, NextHop | None]:
+    """The next hop of each way; None where there is no route, or the neighbour does not answer."""
+    found: dict[Way, NextHop | None] = {}
+    for way, route in routes.items():
+        found[way] = None
+        if route is None or route.ifindex not in macs:
+            continue
+        dmac = neighbours.get((route.ifindex, route.neighbour))
+        if dmac is not None:
+            found[way] = NextHop(route.ifindex, dmac, macs[route.ifindex])
+    return found

@@ -1,0 +1,1 @@
+"""The host's daemon: undoes the tunnel and uploads connections, in front of the application."""

@@ -1,0 +1,1 @@
+"""A whole site on one machine, as network namespaces: for the demo, the tests and the bench."""

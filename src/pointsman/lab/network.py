@@ -1,0 +1,164 @@
+"""Builds a planned network: namespaces, cables, addresses, routes, offloads.
+
+Units must meet frames as a wire would bring them: at most 1,500 bytes, checksums complete. So
+whatever is sent towards them is cut and summed in software, at the clients and at the router's
+ports. What only hosts and clients see may stay whole: answers pass no unit.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import ExitStack
+from importlib.resources import as_file, files
+from ipaddress import IPv4Address
+from socket import AF_INET, AF_INET6
+
+from pyroute2 import IPRoute
+
+from pointsman.config.model import Address, Interface
+from pointsman.errors import SystemRefusal
+from pointsman.lab import namespaces
+from pointsman.lab.plan import LAN, ROUTER, Kind, Node, Plan, Route
+
+__all__ = ["build", "netns_name"]
+
+IFA_F_NODAD = 0x02
+LAN_MAC = "02:00:00:00:ff:fe"
+"""Fixed, or it would change with each port that joins, under neighbours that have learnt it."""
+
+NODE_SYSCTLS = {
+    "ipv4/conf/all/rp_filter": 0,
+    "ipv4/conf/default/rp_filter": 0,
+    "ipv6/conf/all/accept_dad": 0,
+    "ipv6/conf/default/accept_dad": 0,
+    "ipv6/conf/all/accept_ra": 0,
+    "ipv6/conf/default/accept_ra": 0,
+}
+ROUTER_SYSCTLS = {
+    "ipv4/ip_forward": 1,
+    "ipv6/conf/all/forwarding": 1,
+    "ipv4/conf/all/send_redirects": 0,
+    "ipv4/conf/default/send_redirects": 0,
+    "ipv4/fib_multipath_hash_policy": 1,
+    "ipv6/fib_multipath_hash_policy": 1,
+}
+"""Policy 1: a connection's packets keep to one unit, its ports count."""
+HOST_SYSCTLS = {"core/somaxconn": 4096}
+
+WHOLE_FRAMES_OFF = ["tx", "off", "tso", "off", "gso", "off"]
+
+
+def netns_name(lab: str, node: str) -> str:
+    return f"pm-{lab}-{node}"
+
+
+def build(lab: str, plan: Plan) -> None:
+    """Raises SystemRefusal or NetlinkError with part of it built; the caller removes that."""
+    router_ns = netns_name(lab, ROUTER)
+    _make_namespace(router_ns, {**NODE_SYSCTLS, **ROUTER_SYSCTLS})
+    with ExitStack() as stack:
+        router = stack.enter_context(_open(router_ns))
+        router.link("add", ifname=LAN, kind="bridge", address=LAN_MAC, br_mcast_snooping=0)
+        bridge = _index(router, LAN)
+        _set_addresses(router, bridge, plan.lan_addresses)
+        router.link("set", index=bridge, state="up")
+        for node in plan.nodes:
+            _add_node(lab, node, router, bridge)
+        for route in plan.routes:
+            _add_route(router, route)
+    _set_offloads(lab, plan)
+    _let_units_transmit(lab, plan)
+
+
+def _make_namespace(name: str, sysctls: dict[str, int]) -> None:
+    namespaces.create(name)
+    namespaces.set_sysctls(name, sysctls)
+    with _open(name) as ipr:
+        ipr.link("set", index=_index(ipr, "lo"), state="up")
+
+
+def _open(name: str) -> IPRoute:
+    """Its socket stays in the namespace where it was opened."""
+    with namespaces.enter(name):
+        return IPRoute()
+
+
+def _index(ipr: IPRoute, device: str) -> int:
+    (index,) = ipr.link_lookup(ifname=device)
+    return int(index)
+
+
+def _add_node(lab: str, node: Node, router: IPRoute, bridge: int) -> None:
+    name = netns_name(lab, node.name)
+    _make_namespace(name, NODE_SYSCTLS | (HOST_SYSCTLS if node.kind is Kind.HOST else {}))
+    router.link(
+        "add",
+        ifname=node.name,
+        kind="veth",
+        peer={"ifname": node.device, "net_ns_fd": name},
+    )
+    port = _index(router, node.name)
+    if node.router_addresses:
+        _set_addresses(router, port, node.router_addresses)
+    else:
+        router.link("set", index=port, master=bridge)
+    router.link("set", index=port, state="up")
+    with _open(name) as ipr:
+        device = _index(ipr, node.device)
+        _set_addresses(ipr, device, node.addresses)
+        ipr.link("set", index=device, state="up")
+        for gateway in node.gateways:
+            ipr.route("add", family=_family(gateway), dst="default", gateway=str(gateway))
+
+
+def _set_addresses(ipr: IPRoute, index: int, addresses: tuple[Interface, ...]) -> None:
+    for interface in addresses:
+        ipr.addr(
+            "add",
+            index=index,
+            address=str(interface.ip),
+            prefixlen=interface.network.prefixlen,
+            flags=0 if interface.version == 4 else IFA_F_NODAD,
+        )
+
+
+def _add_route(router: IPRoute, route: Route) -> None:
+    router.route(
+        "add",
+        family=_family(route.destination),
+        dst=f"{route.destination}/{route.destination.max_prefixlen}",
+        multipath=[{"gateway": str(address)} for address in route.via],
+    )
+
+
+def _family(address: Address) -> int:
+    return AF_INET if isinstance(address, IPv4Address) else AF_INET6
+
+
+def _set_offloads(lab: str, plan: Plan) -> None:
+    router = netns_name(lab, ROUTER)
+    for node in plan.nodes:
+        cut = WHOLE_FRAMES_OFF if node.kind is Kind.UNIT else []
+        _call(router, ["ethtool", "-K", node.name, "gro", "off", *cut])
+        if node.kind is Kind.CLIENT:
+            _call(netns_name(lab, node.name), ["ethtool", "-K", node.device, *WHOLE_FRAMES_OFF])
+
+
+def _let_units_transmit(lab: str, plan: Plan) -> None:
+    """XDP_TX out of a veth reaches the peer only if that has a program too."""
+    with as_file(files("pointsman.datapath") / "bpf" / "pass.bpf.o") as program:
+        if not program.exists():
+            raise SystemRefusal(f"{program}: missing", "build it: python tools/build_bpf.py")
+        for node in plan.nodes:
+            if node.kind is Kind.UNIT:
+                argv = ["ip", "link", "set", "dev", node.name, "xdpdrv"]
+                _call(netns_name(lab, ROUTER), [*argv, "obj", str(program), "sec", "xdp"])
+
+
+def _call(netns: str, argv: list[str]) -> None:
+    done = subprocess.run(namespaces.inside(netns, argv), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemRefusal(
+            f"{' '.join(argv)} (in {netns}): {done.stderr.strip()}",
+            "see that the kernel has veth, bridge and XDP",
+        )

@@ -1,0 +1,1 @@
+"""The machine we run on: links, addresses, neighbours, sysctls, and what we changed of them."""

@@ -1,0 +1,191 @@
+"""`pointsman unit`: loads the programs, fills their maps, attaches, and keeps them true."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import structlog
+
+from pointsman import __version__
+from pointsman.classifier.rules import Compiled
+from pointsman.classifier.secrets import next_epoch_s
+from pointsman.classifier.service import Classifier, compiled_services
+from pointsman.config.model import Role, Site, Unit, XdpMode
+from pointsman.daemon.rundir import exclusive
+from pointsman.daemon.run import run_until_signal
+from pointsman.datapath import abi, features
+from pointsman.datapath.unit import UnitDatapath, UnitSizes
+from pointsman.errors import SiteError
+from pointsman.forwarder.service import Forwarder
+from pointsman.system.netlink import Netlink, open_watch
+from pointsman.system.residue import Residue
+from pointsman.tunnel.keys import tag_key
+
+__all__ = ["run_unit"]
+
+log = structlog.get_logger()
+
+REFRESH_LIMIT_S = 0.05
+"""Least time between two looks at the neighbours, however many events there are."""
+REFRESH_ANYWAY_S = 10.0
+RESOLVE_S = 1.0
+"""How long a start waits for hosts to answer, before it goes on with those that did."""
+
+
+def run_unit(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
+    """Runs until SIGTERM or SIGINT, then leaves the machine as it was.
+
+    Raises PointsmanError, with nothing changed, if it can't begin.
+    """
+    unit = _unit_named(site, name)
+    features.require_unit()
+    with exclusive(run_dir, name), ExitStack() as stack:
+        netlink = stack.enter_context(Netlink())
+        residue = Residue(run_dir / f"{name}.residue.json", netlink)
+        recovered = residue.recover()
+        if recovered:
+            log.warning("leftovers of a former run removed", things=recovered)
+        interface = netlink.interface(unit.interface)
+        compiled = compiled_services(site)
+        datapath = stack.enter_context(
+            UnitDatapath(
+                _sizes(site, unit, compiled),
+                _config(site, unit, cluster_key),
+                classifier=Role.CLASSIFIER in unit.roles,
+            )
+        )
+        stack.callback(residue.undo)
+        daemon = _Daemon(site, unit, datapath, netlink, residue, cluster_key)
+        daemon.classifier.fill(compiled, time.time())
+        daemon.forwarder.fill()
+        for address in unit.tunnel:
+            residue.add_address(interface.index, address)
+        asyncio.run(daemon.run(interface.index, run_dir / f"{name}.sock"))
+    log.info("left", node=name)
+
+
+def _unit_named(site: Site, name: str) -> Unit:
+    for unit in site.units:
+        if unit.name == name:
+            return unit
+    names = ", ".join(unit.name for unit in site.units)
+    raise SiteError(f"unit {name}: the site file has none of that name", f"name one of: {names}")
+
+
+def _sizes(site: Site, unit: Unit, compiled: list[Compiled]) -> UnitSizes:
+    return UnitSizes(
+        max_flows=unit.max_flows,
+        hosts=len(site.hosts),
+        services=len(site.services),
+        addresses=sum(2 * len(service.addresses) for service in site.services),
+        pools=len(site.pools),
+        rulesets=len(site.services),
+        matches=sum(len(rules.matches) for rules in compiled),
+        prefixes=sum(len(rules.prefixes) for rules in compiled),
+    )
+
+
+def _config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
+    tunnel = {address.version: address.packed for address in unit.tunnel}
+    times = site.timeouts
+    # A tick more than asked for: the present one has only begun.
+    life = tuple(
+        (seconds * 10**9 >> abi.TICK_SHIFT) + 1
+        for seconds in (times.opening_s, times.open_s, times.closing_s, times.zombie_s)
+    )
+    return abi.UnitConfig(
+        tag_key=abi.SiphashKey.unpack(tag_key(cluster_key)),
+        life=life,
+        tunnel4=tunnel.get(4, bytes(4)),
+        tunnel6=tunnel.get(6, bytes(16)),
+        bundle_port=site.tunnel.port.to_bytes(2, "big"),
+        mtu=site.tunnel.mtu,
+        cpu_bits=max(1, ((os.cpu_count() or 1) - 1).bit_length()),
+    )
+
+
+class _Daemon:
+    def __init__(
+        self,
+        site: Site,
+        unit: Unit,
+        datapath: UnitDatapath,
+        netlink: Netlink,
+        residue: Residue,
+        cluster_key: bytes,
+    ) -> None:
+        self._unit = unit
+        self._datapath = datapath
+        self.forwarder = Forwarder(datapath, netlink, residue, site, unit)
+        self.classifier = Classifier(datapath, site, cluster_key)
+        self._watch = open_watch()
+        self._changed = asyncio.Event()
+        self._ready = False
+
+    async def run(self, ifindex: int, socket_path: Path) -> None:
+        asyncio.get_running_loop().add_reader(self._watch, self._drain_watch)
+        await self._resolve_hosts()
+        self._datapath.attach(ifindex, generic=self._unit.xdp is XdpMode.GENERIC)
+        self._ready = True
+        log.info("ready", node=self._unit.name, interface=self._unit.interface)
+        try:
+            await run_until_signal(
+                socket_path, self.report, [self._keep_next_hops(), self._rotate_secrets()]
+            )
+        finally:
+            asyncio.get_running_loop().remove_reader(self._watch)
+            self._watch.close()
+            self._datapath.detach()
+
+    def report(self) -> dict[str, object]:
+        """The status document (docs/operations/status.md)."""
+        return {
+            "ready": self._ready,
+            "role": "unit",
+            "node": self._unit.name,
+            "version": __version__,
+            "pid": os.getpid(),
+            "hosts": self.forwarder.hosts_report(),
+            "traffic": self.forwarder.traffic_report(),
+            "undecided": self.classifier.undecided_report(),
+            "reasons": self._datapath.reason_counts(),
+        }
+
+    def _drain_watch(self) -> None:
+        try:
+            while self._watch.recv(65536):
+                pass
+        except BlockingIOError:
+            pass
+        except OSError as error:  # ENOBUFS: events were lost, and all of them mean the same
+            log.info("netlink events lost", error=error.strerror)
+        self._changed.set()
+
+    async def _changed_or(self, timeout_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    async def _resolve_hosts(self) -> None:
+        deadline = time.monotonic() + RESOLVE_S
+        self.forwarder.refresh()
+        while not self.forwarder.all_usable() and time.monotonic() < deadline:
+            await self._changed_or(deadline - time.monotonic())
+            self.forwarder.refresh()
+
+    async def _keep_next_hops(self) -> None:
+        while True:
+            await self._changed_or(REFRESH_ANYWAY_S)
+            self.forwarder.refresh()
+            await asyncio.sleep(REFRESH_LIMIT_S)
+
+    async def _rotate_secrets(self) -> None:
+        while True:
+            await asyncio.sleep(next_epoch_s(time.time()))
+            self.classifier.rotate(time.time())
