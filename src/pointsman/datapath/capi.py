@@ -16,7 +16,15 @@ from cffi import FFI
 
 from pointsman.errors import SystemRefusal
 
-__all__ = ["SONAME", "captured_log", "ffi", "library", "open_library", "possible_cpus"]
+__all__ = [
+    "SONAME",
+    "captured_log",
+    "ffi",
+    "library",
+    "open_library",
+    "options",
+    "possible_cpus",
+]
 
 SONAME = "libbpf.so.1"
 MESSAGE_BYTES = 65536
@@ -156,6 +164,13 @@ def open_library(soname: str) -> Any:
 def library() -> Any:
     """The one loaded libbpf of this process."""
     return open_library(SONAME)
+
+
+def options(struct: str) -> Any:
+    """A zeroed `*_opts` struct that knows its size."""
+    made: Any = ffi.new(f"struct {struct} *")
+    made.sz = ffi.sizeof(f"struct {struct}")
+    return made
 
 
 @lru_cache(maxsize=1)

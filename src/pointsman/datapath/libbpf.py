@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import structlog
 
-from pointsman.datapath.capi import captured_log, ffi, library
+from pointsman.datapath.capi import captured_log, ffi, library, options
 from pointsman.errors import SystemRefusal
 
 __all__ = ["BpfObject", "LoadRefusal", "Map", "MapType"]
@@ -78,12 +78,11 @@ class BpfObject:
         self._handle: Any = None
         # Untouched pages of an anonymous mapping cost nothing, so the log may be large.
         self._kernel_log = mmap.mmap(-1, LOG_BYTES)
-        options = ffi.new("struct bpf_object_open_opts *")
-        options.sz = ffi.sizeof("struct bpf_object_open_opts")
-        options.kernel_log_buf = ffi.from_buffer("char[]", self._kernel_log)
-        options.kernel_log_size = LOG_BYTES
+        opening = options("bpf_object_open_opts")
+        opening.kernel_log_buf = ffi.from_buffer("char[]", self._kernel_log)
+        opening.kernel_log_size = LOG_BYTES
         with captured_log() as lines:
-            handle = library().bpf_object__open_file(os.fsencode(path), options)
+            handle = library().bpf_object__open_file(os.fsencode(path), opening)
         if handle == ffi.NULL:
             code = ffi.errno
             raise self._refusal("cannot be opened", code, lines)
@@ -103,7 +102,7 @@ class BpfObject:
         if code:
             raise OSError(-code, f"{self.path.name}: cannot resize map {name} to {max_entries}")
 
-    def set_autoload(self, program: str, autoload: bool) -> None:  # noqa: FBT001
+    def set_autoload(self, program: str, *, autoload: bool) -> None:
         """Whether `load()` brings this program into the kernel."""
         code = library().bpf_program__set_autoload(self._find_program(program), autoload)
         if code:
@@ -171,7 +170,8 @@ class BpfObject:
         found = lib.bpf_object__next_map(handle, ffi.NULL)
         while found != ffi.NULL:
             # libbpf names the map of a section by the object's name and the section's.
-            if ffi.string(lib.bpf_map__name(found)).endswith(section.encode()):
+            name: Any = ffi.string(lib.bpf_map__name(found))
+            if name.decode().endswith(section):
                 return found
             found = lib.bpf_object__next_map(handle, found)
         raise KeyError(f"{self.path.name} has no section {section}")

@@ -1,0 +1,59 @@
+"""The host's program and maps as one object: load, fill, attach, count, go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointsman.datapath import abi
+from pointsman.datapath.codecs import U32, Raw, RecordCodec
+from pointsman.datapath.features import OBJECTS
+from pointsman.datapath.libbpf import BpfObject
+from pointsman.datapath.links import attach_tcx_ingress
+from pointsman.datapath.loaded import Loaded
+from pointsman.datapath.maps import Hash
+
+__all__ = ["HOST_OBJECT", "HostDatapath", "HostSizes"]
+
+HOST_OBJECT = OBJECTS / "host.bpf.o"
+
+
+@dataclass(frozen=True, slots=True)
+class HostSizes:
+    """How many of each there may be."""
+
+    max_mappings: int
+    units: int
+
+    def entries(self) -> dict[str, int]:
+        """Capacity by name of map; the kernel allows no empty one."""
+        wanted = {
+            "mappings4": self.max_mappings,
+            "mappings6": self.max_mappings,
+            "tunnels4": self.units,
+            "tunnels6": self.units,
+        }
+        return {name: max(entries, 1) for name, entries in wanted.items()}
+
+
+class HostDatapath(Loaded):
+    """The host's program, loaded and not attached.
+
+    Whoever calls has the features of `features.py` checked. LoadRefusal if the kernel refuses;
+    then nothing is left behind.
+    """
+
+    def __init__(
+        self, sizes: HostSizes, config: abi.HostConfig, *, path: Path = HOST_OBJECT
+    ) -> None:
+        super().__init__(BpfObject(path), config, sizes.entries())
+        with self.closed_on_error():
+            key4, key6 = RecordCodec(abi.MappingKey4), RecordCodec(abi.MappingKey6)
+            self.mappings4 = Hash(self.map("mappings4"), key4, RecordCodec(abi.Mapping4))
+            self.mappings6 = Hash(self.map("mappings6"), key6, RecordCodec(abi.Mapping6))
+            self.tunnels4 = Hash(self.map("tunnels4"), Raw(4), U32)
+            self.tunnels6 = Hash(self.map("tunnels6"), RecordCodec(abi.In6Key), U32)
+
+    def attach(self, ifindex: int) -> None:
+        """Take packets in at an interface of this namespace; SystemRefusal as the link's."""
+        self.keep(ifindex, attach_tcx_ingress(self.program_fd("restore"), ifindex))

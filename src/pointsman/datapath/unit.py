@@ -1,0 +1,128 @@
+"""The unit's programs and maps as one object: load, fill, attach, count, go."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointsman.datapath import abi
+from pointsman.datapath.capi import possible_cpus
+from pointsman.datapath.codecs import U32, U64, Raw, RecordCodec
+from pointsman.datapath.features import OBJECTS
+from pointsman.datapath.libbpf import BpfObject
+from pointsman.datapath.links import attach_xdp
+from pointsman.datapath.loaded import Loaded
+from pointsman.datapath.maps import Array, Hash, PerCpuArray, ProgArray
+
+__all__ = ["UNIT_OBJECT", "UnitDatapath", "UnitSizes", "cpu_bits"]
+
+UNIT_OBJECT = OBJECTS / "unit.bpf.o"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSizes:
+    """How many of each there may be; what follows from the numbers is worked out here."""
+
+    max_flows: int
+    hosts: int
+    services: int
+    pools: int
+    rulesets: int
+    matches: int
+    prefixes: int
+
+    def entries(self) -> dict[str, int]:
+        """Capacity by name of map; the kernel allows no empty one."""
+        addresses = 2 * self.services  # a VIP may have one service, and is marked by port 0
+        wanted = {
+            "flows4": self.max_flows,
+            "flows6": self.max_flows,
+            "hosts4": self.hosts,
+            "hosts6": self.hosts,
+            "host_numbers4": self.hosts,
+            "host_numbers6": self.hosts,
+            "host_epochs": self.hosts,
+            "services4": addresses,
+            "services6": addresses,
+            "pools": self.pools,
+            "cards": self.pools * 2 * abi.MAX_DECK,
+            "cursors": self.pools,
+            "rulesets": self.rulesets,
+            "rule_pools": self.rulesets * abi.MAX_RULES,
+            "matches": self.matches,
+            "prefixes": self.prefixes,
+            "traffic": self.services * self.hosts,
+            "undecided": self.services,
+        }
+        return {name: max(entries, 1) for name, entries in wanted.items()}
+
+
+class UnitDatapath(Loaded):
+    """The forwarder and, unless `classifier` is false, the classifier, loaded and not attached.
+
+    Whoever calls has the features of `features.py` checked. LoadRefusal if the kernel refuses;
+    then nothing is left behind.
+    """
+
+    def __init__(
+        self,
+        sizes: UnitSizes,
+        config: abi.UnitConfig,
+        *,
+        classifier: bool = True,
+        path: Path = UNIT_OBJECT,
+    ) -> None:
+        super().__init__(BpfObject(path), config, sizes.entries())
+        with self.closed_on_error():
+            self._open_flows()
+            self._open_choices()
+            self._open_inspection()
+            self._open_counters()
+            if classifier:
+                self.classifiers.set(abi.Family.IPV4, self.program_fd("classify4"))
+                self.classifiers.set(abi.Family.IPV6, self.program_fd("classify6"))
+
+    def attach(self, ifindex: int, *, generic: bool) -> None:
+        """Take packets in at an interface of this namespace; SystemRefusal as attach_xdp()."""
+        self.keep(ifindex, attach_xdp(self.program_fd("forward"), ifindex, generic=generic))
+
+    def _open_flows(self) -> None:
+        flow, number = RecordCodec(abi.Flow), U32
+        self.flows4 = Hash(self.map("flows4"), RecordCodec(abi.FlowKey4), flow)
+        self.flows6 = Hash(self.map("flows6"), RecordCodec(abi.FlowKey6), flow)
+        self.hosts4 = Array(self.map("hosts4"), RecordCodec(abi.Host4))
+        self.hosts6 = Array(self.map("hosts6"), RecordCodec(abi.Host6))
+        self.host_numbers4 = Hash(self.map("host_numbers4"), Raw(4), number)
+        self.host_numbers6 = Hash(self.map("host_numbers6"), RecordCodec(abi.In6Key), number)
+        self.host_epochs = Array(self.map("host_epochs"), RecordCodec(abi.HostEpoch))
+
+    def _open_choices(self) -> None:
+        service = RecordCodec(abi.Service)
+        self.services4 = Hash(self.map("services4"), RecordCodec(abi.ServiceKey4), service)
+        self.services6 = Hash(self.map("services6"), RecordCodec(abi.ServiceKey6), service)
+        self.pools = Array(self.map("pools"), RecordCodec(abi.Pool))
+        self.cards = Array(self.map("cards"), U32)
+        self.cursors = Array(self.map("cursors"), U32)
+        self.classifiers = ProgArray(self.map("classifiers"))
+
+    def _open_inspection(self) -> None:
+        bits = RecordCodec(abi.RuleBits)
+        self.rulesets = Array(self.map("rulesets"), RecordCodec(abi.Ruleset))
+        self.rule_pools = Array(self.map("rule_pools"), U32)
+        self.matches = Hash(self.map("matches"), RecordCodec(abi.MatchKey), bits)
+        self.prefixes = Hash(self.map("prefixes"), RecordCodec(abi.PrefixKey), bits)
+        self.secrets = Array(self.map("secrets"), RecordCodec(abi.SiphashKey))
+        self.cookie_clock = Array(self.map("cookie_clock"), RecordCodec(abi.CookieClock))
+
+    def _open_counters(self) -> None:
+        self.next_ids = PerCpuArray(self.map("next_ids"), U32)
+        # A restarted unit must not give out soon what its hosts still know of the last run.
+        self.next_ids.set(0, [secrets.randbits(32) for _ in range(possible_cpus())])
+        self.traffic = PerCpuArray(self.map("traffic"), RecordCodec(abi.Traffic))
+        self.undecided = PerCpuArray(self.map("undecided"), U64)
+
+
+def cpu_bits() -> int:
+    """Low bits of a flow id that name the CPU, for UnitConfig."""
+    return (possible_cpus() - 1).bit_length()
