@@ -19,6 +19,8 @@ __all__ = [
     "service_key6",
 ]
 
+IPV4_BYTES = 4
+
 Address = IPv4Address | IPv6Address
 
 
@@ -29,7 +31,7 @@ def family_of(address: Address) -> Family:
 
 def address_of(packed: bytes) -> Address:
     """The address in 4 or 16 bytes; ValueError for any other number."""
-    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+    return IPv4Address(packed) if len(packed) == IPV4_BYTES else IPv6Address(packed)
 
 
 def pack_port(port: int) -> bytes:

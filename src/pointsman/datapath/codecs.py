@@ -6,25 +6,29 @@ fields are bytes on both sides, so they are never swapped by mistake.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from struct import Struct
-from struct import error as StructError
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-__all__ = ["U32", "U64", "Codec", "Integer", "Layout", "Raw", "Record", "RecordCodec"]
+__all__ = ["U32", "U64", "Codec", "Counter", "Integer", "Layout", "Raw", "Record", "RecordCodec"]
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")
 
 
 class Codec(Protocol[T]):
-    """Turns a T into exactly `size` bytes and back; `add` sums the values of several CPUs."""
+    """Turns a T into exactly `size` bytes and back."""
 
     @property
     def size(self) -> int: ...
     def pack(self, value: T) -> bytes: ...
     def unpack(self, data: bytes) -> T: ...
+
+
+class Counter(Codec[T], Protocol[T]):
+    """A codec whose values can be summed, as those that several CPUs counted are."""
+
     def add(self, values: list[T]) -> T: ...
 
 
@@ -56,9 +60,6 @@ class Raw:
     def unpack(self, data: bytes) -> bytes:
         return data
 
-    def add(self, values: list[bytes]) -> bytes:
-        raise TypeError("raw bytes have no sum")
-
 
 U32 = Integer(4)
 U64 = Integer(8)
@@ -83,7 +84,7 @@ class Layout:
     of a Record class and a count for an array of them.
     """
 
-    __slots__ = ("_decoders", "_encoders", "_names", "_struct")
+    __slots__ = ("_decoders", "_encoders", "_struct")
 
     def __init__(self, *parts: str | type[Record] | tuple[type[Record], int]) -> None:
         self._encoders: list[tuple[int, Callable[[Any], Any]]] = []
@@ -98,7 +99,7 @@ class Layout:
             if decode is not None:
                 self._decoders.append((index, decode))
             index += not code.endswith("x")
-        self._struct = Struct("<" + "".join(formats))
+        self._struct = struct.Struct("<" + "".join(formats))
 
     @property
     def size(self) -> int:
@@ -111,7 +112,7 @@ class Layout:
             values[index] = encode(values[index])
         try:
             return self._struct.pack(*values)
-        except StructError as error:
+        except struct.error as error:
             raise ValueError(f"{error}: {values!r}") from error
 
     def unpack(self, data: bytes) -> list[Any]:
@@ -134,12 +135,12 @@ def _part(part: str | type[Record] | tuple[type[Record], int]) -> _Part:
         return part, exactly(int(part[:-1])), None
     if part.endswith("x") or len(part) == 1:
         return part, None, None
-    array = Struct("<" + part)
+    array = struct.Struct("<" + part)
 
     def encode(values: tuple[int, ...]) -> bytes:
         try:
             return array.pack(*values)
-        except StructError as error:
+        except struct.error as error:
             raise ValueError(f"{error}: {values!r}") from error
 
     return f"{array.size}s", encode, array.unpack
@@ -178,7 +179,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordCodec(Codec[R]):
+class RecordCodec(Generic[R]):
     """Values that are records of one class."""
 
     record: type[R]

@@ -42,9 +42,9 @@ def require_libbpf(soname: str = SONAME) -> None:
 
 
 def require_objects(names: Iterable[str], folder: Path = OBJECTS) -> None:
-    """The compiled packet programs `NAME.bpf.o` are there."""
+    """These compiled packet programs are there, for instance "unit.bpf.o"."""
     for name in names:
-        path = folder / f"{name}.bpf.o"
+        path = folder / name
         if not path.is_file():
             raise SystemRefusal(
                 f"{path}: the compiled packet program is missing",
@@ -57,7 +57,7 @@ def require_btf(path: Path = KERNEL_BTF) -> None:
     if not path.exists():
         raise SystemRefusal(
             f"{path}: missing, so the kernel has no BTF",
-            "use a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's and Ubuntu's have it), 6.8 or newer",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y, as Debian's, 6.8 or newer",
         )
 
 

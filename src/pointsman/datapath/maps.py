@@ -6,11 +6,11 @@ A map outlives none of its object: after `BpfObject.close()` each access raises 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from pointsman.datapath.capi import ffi, library, possible_cpus
-from pointsman.datapath.codecs import U32, Codec
+from pointsman.datapath.codecs import U32, Codec, Counter
 from pointsman.datapath.libbpf import Map, MapType
 from pointsman.errors import SystemRefusal
 
@@ -115,10 +115,6 @@ class Hash(Generic[K, V]):
         if code == errno.ENOENT:
             raise KeyError(key)
         _check(code, self.map)
-
-    def delete_many(self, keys: Iterable[K]) -> None:
-        """Delete what is there of these, in one system call for all that are."""
-        self._batches.delete(b"".join(self.key.pack(key) for key in keys))
 
     def raw_batches(self, size: int = BATCH) -> Iterator[tuple[bytes, bytes, int]]:
         """Packed keys, packed values and their number: for tables too large for an object each."""
@@ -228,9 +224,10 @@ class Array(_Indexed[V]):
 class PerCpuArray(_Indexed[V]):
     """An array with one value per index and possible CPU."""
 
-    __slots__ = ("_stride",)
+    __slots__ = ("_counter", "_stride")
 
-    def __init__(self, map_: Map, value: Codec[V]) -> None:
+    def __init__(self, map_: Map, value: Counter[V]) -> None:
+        self._counter = value
         self._stride = (value.size + 7) // 8 * 8
         super().__init__(map_, value, MapType.PERCPU_ARRAY, self._stride * possible_cpus())
 
@@ -247,12 +244,12 @@ class PerCpuArray(_Indexed[V]):
 
     def total(self, index: int) -> V:
         """The sum over all CPUs."""
-        return self.value.add(self.get(index))
+        return self._counter.add(self.get(index))
 
     def totals(self, first: int = 0, count: int | None = None) -> list[V]:
         """The sums of [first, first + count), by default of the whole array."""
         wanted = len(self) - first if count is None else count
-        return [self.value.add(self._per_cpu(slot)) for slot in self._slots(first, wanted)]
+        return [self._counter.add(self._per_cpu(slot)) for slot in self._slots(first, wanted)]
 
     def _per_cpu(self, slot: bytes) -> list[V]:
         starts = range(0, self._slot_bytes, self._stride)
