@@ -25,7 +25,7 @@ def exists(name: str) -> bool:
 
 def create(name: str) -> None:
     """Raises SystemRefusal if the kernel or `ip` refuses."""
-    done = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+    done = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemRefusal(
             f"network namespace {name}: {done.stderr.strip()}",
@@ -35,7 +35,9 @@ def create(name: str) -> None:
 
 def delete(name: str) -> None:
     """It may be gone already. Raises SystemRefusal if it stays."""
-    done = subprocess.run(["ip", "netns", "delete", name], capture_output=True, text=True)
+    done = subprocess.run(
+        ["ip", "netns", "delete", name], capture_output=True, text=True, check=False
+    )
     if done.returncode != 0 and exists(name):
         raise SystemRefusal(
             f"network namespace {name}: {done.stderr.strip()}", f"try: ip netns delete {name}"
@@ -90,8 +92,8 @@ def members(names: list[str]) -> list[int]:
     found = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit() and int(entry.name) != os.getpid():
-            # It may end while we look.
-            with suppress(FileNotFoundError, ProcessLookupError):
+            # It may end while we look; what even root may not look at is none of ours.
+            with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
                 if _identity(Path(entry.path, "ns/net")) in wanted:
                     found.append(int(entry.name))
     return found

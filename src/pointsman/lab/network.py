@@ -156,7 +156,9 @@ def _let_units_transmit(lab: str, plan: Plan) -> None:
 
 
 def _call(netns: str, argv: list[str]) -> None:
-    done = subprocess.run(namespaces.inside(netns, argv), capture_output=True, text=True)
+    done = subprocess.run(
+        namespaces.inside(netns, argv), capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise SystemRefusal(
             f"{' '.join(argv)} (in {netns}): {done.stderr.strip()}",

@@ -73,7 +73,9 @@ def stop(processes: Iterable[Process], grace_s: float) -> None:
         stuck = left - _ended(left, KILLED_WITHIN_S)
     if stuck:
         pids = " ".join(str(fds[fd].pid) for fd in stuck)
-        raise SystemRefusal(f"processes {pids}: still there after SIGKILL", "look at /proc/PID/stack")
+        raise SystemRefusal(
+            f"processes {pids}: still there after SIGKILL", "look at /proc/PID/stack"
+        )
 
 
 def _open(process: Process, stack: ExitStack) -> int | None:
