@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 
 from pointsman.classifier.deck import build_deck
 from pointsman.classifier.rules import Compiled, MatchClass, compile_rules
 from pointsman.classifier.secrets import SLOTS, cookie_secret, epoch_at, live_epochs
 from pointsman.config.model import Address, Inspect, Service, Site
 from pointsman.datapath import abi
+from pointsman.datapath.addresses import service_key4, service_key6
 from pointsman.datapath.unit import UnitDatapath
 from pointsman.tunnel.bundles import advertised_mss
 
@@ -17,8 +19,8 @@ __all__ = ["Classifier", "compiled_services"]
 IPPROTO_TCP = 6
 RCV_WSCALE = 7
 """What Linux itself offers with the default 6 MB of tcp_rmem."""
-VIP_PORT = bytes(2)
-"""Port 0 marks an address as a VIP."""
+VIP_PORT = 0
+"""Marks an address as a VIP."""
 
 
 def compiled_services(site: Site) -> list[Compiled]:
@@ -82,29 +84,24 @@ class Classifier:
         datapath.rulesets.set(number, abi.Ruleset(rules.classes, rules.rules, indifferent))
 
     def _write_service(self, number: int, service: Service, address: Address) -> None:
-        version = address.version
         value = abi.Service(
             id=number,
             inspect=int(
-                abi.Inspect.INSPECT_HTTP
+                abi.Inspect.HTTP
                 if service.inspect is Inspect.HTTP
-                else abi.Inspect.INSPECT_NONE
+                else abi.Inspect.NONE
             ),
             rcv_wscale=RCV_WSCALE,
-            mss=advertised_mss(version, self._site.tunnel.mtu),
+            mss=advertised_mss(address.version, self._site.tunnel.mtu),
             ruleset=number,
             pool=self._pools[service.pool],
             traffic=number * len(self._site.hosts),
         )
-        for port in (service.port.to_bytes(2, "big"), VIP_PORT):
-            if version == 4:
-                self._datapath.services4.set(
-                    abi.ServiceKey4(address.packed, port, IPPROTO_TCP, 0), value
-                )
+        for port in (service.port, VIP_PORT):
+            if isinstance(address, IPv4Address):
+                self._datapath.services4.set(service_key4(address, port, IPPROTO_TCP), value)
             else:
-                self._datapath.services6.set(
-                    abi.ServiceKey6(address.packed, port, IPPROTO_TCP, 0), value
-                )
+                self._datapath.services6.set(service_key6(address, port, IPPROTO_TCP), value)
 
 
 def _bits(bits: int) -> abi.RuleBits:
@@ -119,4 +116,4 @@ def _match_key(number: int, match_class: MatchClass, text: bytes) -> abi.MatchKe
 def _prefix_key(number: int, prefix: bytes) -> abi.PrefixKey:
     # The length counts bits from the rule set's number on.
     bits = 8 * (4 + len(prefix))
-    return abi.PrefixKey(bits, number, 0, prefix.ljust(abi.MATCH_TEXT, b"\0"))
+    return abi.PrefixKey(bits, number, prefix.ljust(abi.MATCH_TEXT, b"\0"))

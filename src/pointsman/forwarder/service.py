@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import structlog
 
 from pointsman.config.model import Site, Unit
 from pointsman.datapath.abi import Host4, Host6, HostFlag
+from pointsman.datapath.addresses import in6_key
 from pointsman.datapath.unit import UnitDatapath
 from pointsman.forwarder.next_hops import NextHop, Way, next_hops, ways
 from pointsman.system.netlink import Netlink
@@ -34,12 +37,10 @@ class Forwarder:
     def fill(self) -> None:
         """Writes which host is whose number. Before the program is attached."""
         for index, address in ways(self._site.hosts):
-            numbers = (
-                self._datapath.host_numbers4
-                if address.version == 4
-                else self._datapath.host_numbers6
-            )
-            numbers.set(address.packed, index)
+            if isinstance(address, IPv4Address):
+                self._datapath.host_numbers4.set(address.packed, index)
+            else:
+                self._datapath.host_numbers6.set(in6_key(address), index)
 
     def refresh(self) -> None:
         """Asks the kernel for routes and neighbours, and tells the program what has changed."""
@@ -73,7 +74,7 @@ class Forwarder:
             known.dmac,
             known.smac,
             known.ifindex,
-            HostFlag.HOST_USABLE if hop else 0,
+            HostFlag.USABLE if hop else 0,
         )
         if address.version == 4:
             self._datapath.hosts4.set(index, Host4(*fields))
@@ -100,7 +101,7 @@ class Forwarder:
     def traffic_report(self) -> dict[str, dict[str, dict[str, int]]]:
         """Service and host to packets, bytes and connections, client to host, since the start."""
         hosts = self._site.hosts
-        totals = self._datapath.traffic_totals()
+        totals = self._datapath.traffic.totals()
         return {
             service.name: {
                 host.name: {

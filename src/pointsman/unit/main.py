@@ -11,19 +11,20 @@ from pathlib import Path
 import structlog
 
 from pointsman import __version__
-from pointsman.classifier.rules import Compiled
 from pointsman.classifier.secrets import next_epoch_s
 from pointsman.classifier.service import Classifier, compiled_services
 from pointsman.config.model import Role, Site, Unit, XdpMode
+from pointsman.daemon.report import reason_report
 from pointsman.daemon.rundir import exclusive
 from pointsman.daemon.run import run_until_signal
-from pointsman.datapath import abi, features
-from pointsman.datapath.unit import UnitDatapath, UnitSizes
+from pointsman.datapath import features
+from pointsman.datapath.reasons import Where
+from pointsman.datapath.unit import UnitDatapath
 from pointsman.errors import SiteError
 from pointsman.forwarder.service import Forwarder
 from pointsman.system.netlink import Netlink, open_watch
 from pointsman.system.residue import Residue
-from pointsman.tunnel.keys import tag_key
+from pointsman.unit.settings import unit_config, unit_sizes
 
 __all__ = ["run_unit"]
 
@@ -42,7 +43,10 @@ def run_unit(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
     Raises PointsmanError, with nothing changed, if it can't begin.
     """
     unit = _unit_named(site, name)
-    features.require_unit()
+    features.require_root()
+    features.require_libbpf()
+    features.require_objects(["unit.bpf.o"])
+    features.require_btf()
     with exclusive(run_dir, name), ExitStack() as stack:
         netlink = stack.enter_context(Netlink())
         residue = Residue(run_dir / f"{name}.residue.json", netlink)
@@ -53,8 +57,8 @@ def run_unit(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
         compiled = compiled_services(site)
         datapath = stack.enter_context(
             UnitDatapath(
-                _sizes(site, unit, compiled),
-                _config(site, unit, cluster_key),
+                unit_sizes(site, unit, compiled),
+                unit_config(site, unit, cluster_key),
                 classifier=Role.CLASSIFIER in unit.roles,
             )
         )
@@ -74,38 +78,6 @@ def _unit_named(site: Site, name: str) -> Unit:
             return unit
     names = ", ".join(unit.name for unit in site.units)
     raise SiteError(f"unit {name}: the site file has none of that name", f"name one of: {names}")
-
-
-def _sizes(site: Site, unit: Unit, compiled: list[Compiled]) -> UnitSizes:
-    return UnitSizes(
-        max_flows=unit.max_flows,
-        hosts=len(site.hosts),
-        services=len(site.services),
-        addresses=sum(2 * len(service.addresses) for service in site.services),
-        pools=len(site.pools),
-        rulesets=len(site.services),
-        matches=sum(len(rules.matches) for rules in compiled),
-        prefixes=sum(len(rules.prefixes) for rules in compiled),
-    )
-
-
-def _config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
-    tunnel = {address.version: address.packed for address in unit.tunnel}
-    times = site.timeouts
-    # A tick more than asked for: the present one has only begun.
-    life = tuple(
-        (seconds * 10**9 >> abi.TICK_SHIFT) + 1
-        for seconds in (times.opening_s, times.open_s, times.closing_s, times.zombie_s)
-    )
-    return abi.UnitConfig(
-        tag_key=abi.SiphashKey.unpack(tag_key(cluster_key)),
-        life=life,
-        tunnel4=tunnel.get(4, bytes(4)),
-        tunnel6=tunnel.get(6, bytes(16)),
-        bundle_port=site.tunnel.port.to_bytes(2, "big"),
-        mtu=site.tunnel.mtu,
-        cpu_bits=max(1, ((os.cpu_count() or 1) - 1).bit_length()),
-    )
 
 
 class _Daemon:
@@ -139,7 +111,7 @@ class _Daemon:
         finally:
             asyncio.get_running_loop().remove_reader(self._watch)
             self._watch.close()
-            self._datapath.detach()
+            self._datapath.detach(ifindex)
 
     def report(self) -> dict[str, object]:
         """The status document (docs/operations/status.md)."""
@@ -152,7 +124,7 @@ class _Daemon:
             "hosts": self.forwarder.hosts_report(),
             "traffic": self.forwarder.traffic_report(),
             "undecided": self.classifier.undecided_report(),
-            "reasons": self._datapath.reason_counts(),
+            "reasons": reason_report(self._datapath, Where.UNIT),
         }
 
     def _drain_watch(self) -> None:

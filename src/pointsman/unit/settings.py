@@ -1,0 +1,47 @@
+"""The site file's words as the unit's programs want them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pointsman.classifier.rules import Compiled
+from pointsman.config.model import Site, Unit
+from pointsman.datapath import abi
+from pointsman.datapath.unit import UnitSizes, cpu_bits
+from pointsman.tunnel.keys import tag_key
+
+__all__ = ["unit_config", "unit_sizes"]
+
+
+def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSizes:
+    """How large the maps must be."""
+    return UnitSizes(
+        max_flows=unit.max_flows,
+        hosts=len(site.hosts),
+        services=len(site.services),
+        addresses=sum(len(service.addresses) for service in site.services),
+        pools=len(site.pools),
+        rulesets=len(site.services),
+        matches=sum(len(rules.matches) for rules in compiled),
+        prefixes=sum(len(rules.prefixes) for rules in compiled),
+    )
+
+
+def unit_config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
+    """What the programs are told before they are loaded."""
+    tunnel = {address.version: address.packed for address in unit.tunnel}
+    times = site.timeouts
+    # A tick more than asked for: the present one has only begun.
+    life = tuple(
+        (seconds * 10**9 >> abi.TICK_SHIFT) + 1
+        for seconds in (times.opening_s, times.open_s, times.closing_s, times.zombie_s)
+    )
+    return abi.UnitConfig(
+        tag_key=abi.SiphashKey.unpack(tag_key(cluster_key)),
+        life=life,
+        tunnel4=tunnel.get(4, bytes(4)),
+        tunnel6=tunnel.get(6, bytes(16)),
+        bundle_port=site.tunnel.port.to_bytes(2, "big"),
+        mtu=site.tunnel.mtu,
+        cpu_bits=cpu_bits(),
+    )
