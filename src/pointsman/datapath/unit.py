@@ -27,6 +27,8 @@ class UnitSizes:
     max_flows: int
     hosts: int
     services: int
+    addresses: int
+    """Of all services together: one entry each, and one that marks it as a VIP."""
     pools: int
     rulesets: int
     matches: int
@@ -34,7 +36,6 @@ class UnitSizes:
 
     def entries(self) -> dict[str, int]:
         """Capacity by name of map; the kernel allows no empty one."""
-        addresses = 2 * self.services  # a VIP may have one service, and is marked by port 0
         wanted = {
             "flows4": self.max_flows,
             "flows6": self.max_flows,
@@ -43,8 +44,8 @@ class UnitSizes:
             "host_numbers4": self.hosts,
             "host_numbers6": self.hosts,
             "host_epochs": self.hosts,
-            "services4": addresses,
-            "services6": addresses,
+            "services4": 2 * self.addresses,
+            "services6": 2 * self.addresses,
             "pools": self.pools,
             "cards": self.pools * 2 * abi.MAX_DECK,
             "cursors": self.pools,
