@@ -85,6 +85,7 @@ ffi.cdef(
     struct bpf_link_create_opts { size_t sz; uint32_t flags; };
     int bpf_link_create(int prog_fd, int target_fd, int attach_type,
                         const struct bpf_link_create_opts *opts);
+    int bpf_xdp_query_id(int ifindex, int flags, uint32_t *prog_id);
     int bpf_prog_get_fd_by_id(uint32_t id);
     int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *info_len);
 

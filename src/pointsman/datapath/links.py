@@ -8,8 +8,6 @@ import socket
 from types import TracebackType
 from typing import Self
 
-from pyroute2 import IPRoute
-
 from pointsman.datapath.capi import ffi, library, options
 from pointsman.errors import SystemRefusal
 
@@ -106,17 +104,15 @@ def _interface(ifindex: int, code: int) -> str:
 
 def _occupant(ifindex: int) -> str:
     """The attached program's number and name, as far as they can be had."""
-    with IPRoute() as route:
-        (message,) = route.get_links(ifindex)
-    xdp = message.get_attr("IFLA_XDP")
-    number = xdp.get_attr("IFLA_XDP_PROG_ID") if xdp else None
-    if not number:  # it went away meanwhile
+    number = ffi.new("uint32_t *")
+    code = library().bpf_xdp_query_id(ifindex, 0, number)
+    if code or not number[0]:  # it went away meanwhile
         return ""
-    fd = library().bpf_prog_get_fd_by_id(number)
+    fd = library().bpf_prog_get_fd_by_id(number[0])
     if fd < 0:
-        return f" (id {number})"
+        return f" (id {number[0]})"
     try:
-        return f" (id {number}, name {_program_name(fd)})"
+        return f" (id {number[0]}, name {_program_name(fd)})"
     finally:
         os.close(fd)
 
