@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pointsman.config.load import load_site
-from pointsman.errors import PointsmanError, SystemRefusal
+from pointsman.datapath.features import require_root
+from pointsman.errors import PointsmanError
 from pointsman.lab import namespaces
 from pointsman.lab.lab import Lab
 from pointsman.lab.plan import Kind
@@ -33,8 +34,7 @@ def register(app: typer.Typer) -> None:
     lab.command("down")(down)
     lab.command("status")(status)
     lab.command("list")(list_labs)
-    # What follows the node is the command's, options and all.
-    lab.command("exec", context_settings={"allow_interspersed_args": False})(execute)
+    lab.command("exec")(execute)
     app.add_typer(lab, name="lab")
 
 
@@ -55,7 +55,7 @@ def up(
 
 def down(site: SiteOption = None, name: NameOption = None) -> None:
     """Take a lab away: its processes, namespaces and files."""
-    _need_root()
+    require_root()
     # By the record alone: the site file may be broken or gone by now.
     lab = _find(site, name)
     lab.down()
@@ -68,7 +68,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="The whole, for programs.")] = False,
 ) -> None:
     """Show a lab's nodes, addresses, processes, and what its agents say."""
-    _need_root()
+    require_root()
     overview = _find(site, name).overview()
     if as_json:
         typer.echo(overview.model_dump_json(indent=2))
@@ -89,15 +89,10 @@ def execute(
     name: NameOption = None,
 ) -> None:
     """Run a command on a node; its exit status is ours."""
-    _need_root()
+    require_root()
     netns = _find(site, name).state.read_record().node(node).netns
     argv = namespaces.inside(netns, command)
     os.execvp(argv[0], argv)
-
-
-def _need_root() -> None:
-    if os.geteuid() != 0:
-        raise SystemRefusal("lab: needs root", "run it with sudo")
 
 
 def _find(site: Path | None, name: str | None) -> Lab:

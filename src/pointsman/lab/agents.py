@@ -19,6 +19,8 @@ __all__ = ["READY_WITHIN_S", "ask", "command", "wait_ready"]
 READY_WITHIN_S = 15.0
 ANSWER_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.05
+LAST_WORDS = 5
+"""Lines of its log."""
 
 
 def command(kind: Kind, node: str, site: Path, state: LabState) -> list[str]:
@@ -66,6 +68,8 @@ def wait_ready(node: str, agent: subprocess.Popen[Any], state: LabState, deadlin
 
 
 def _failure(node: str, what: str, state: LabState) -> PointsmanError:
-    log = state.log(node)
-    last = " | ".join(log.read_text(errors="replace").splitlines()[-5:]) or "no word"
-    return PointsmanError(f"agent {node} {what}: {last}", f"see {log}")
+    lines = state.log(node).read_text(errors="replace").splitlines()[-LAST_WORDS:]
+    # No hint at the log: if this ends the lab's coming up, the log goes with the lab.
+    return PointsmanError(
+        f"agent {node} {what}: {' | '.join(lines) or 'no word'}", "mend that and start it again"
+    )

@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.resources import as_file, files
 from typing import Any
 
+from pointsman.datapath.features import OBJECTS, require_objects
 from pointsman.errors import SystemRefusal
 from pointsman.lab.lab import Lab
 from pointsman.lab.plan import ROUTER, Kind
 
 __all__ = ["Direction", "Losses", "drop"]
 
+DROP = "drop.bpf.o"
 FILTER = ["pref", "1", "handle", "1", "bpf"]
 """A place of its own: the kernel refuses a second program there."""
 
@@ -50,6 +51,7 @@ def drop(lab: Lab, node: str, direction: Direction, permille: int) -> Iterator[L
     """
     hook = "egress" if direction is Direction.INGRESS else "ingress"
     losses = Losses()
+    require_objects([DROP])
     with ExitStack() as stack:
         stack.enter_context(_single_segments(lab))
         stack.enter_context(_attached(lab, node, hook))
@@ -87,9 +89,8 @@ def _attached(lab: Lab, node: str, hook: str) -> Iterator[None]:
     qdiscs = json.loads(_call(lab, ROUTER, ["tc", "-j", "qdisc", "show", "dev", node]))
     if not any(qdisc["kind"] == "clsact" for qdisc in qdiscs):
         _call(lab, ROUTER, ["tc", "qdisc", "add", "dev", node, "clsact"])
-    with as_file(files("pointsman.datapath") / "bpf" / "drop.bpf.o") as program:
-        argv = ["tc", "filter", "add", "dev", node, hook, *FILTER, "direct-action"]
-        _call(lab, ROUTER, [*argv, "object-file", str(program), "section", "tc"])
+    argv = ["tc", "filter", "add", "dev", node, hook, *FILTER, "direct-action"]
+    _call(lab, ROUTER, [*argv, "object-file", str(OBJECTS / DROP), "section", "tc"])
     try:
         yield
     finally:

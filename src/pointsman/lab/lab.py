@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -20,6 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from pointsman.config.load import load_site
 from pointsman.config.model import Application, Site
+from pointsman.datapath.features import require_objects, require_root
 from pointsman.errors import PointsmanError, SystemRefusal
 from pointsman.lab import agents, namespaces, network, processes
 from pointsman.lab.nginx import Nginx
@@ -28,7 +28,6 @@ from pointsman.lab.state import LabRecord, LabState, LabStatus, NodeRecord, Node
 
 __all__ = ["Lab"]
 
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,9}")
 NGINX_WITHIN_S = 10.0
 STOP_WITHIN_S = 10.0
 """Agents take their programs and addresses away on SIGTERM."""
@@ -38,17 +37,15 @@ TOOLS = {"ip": "iproute2", "ethtool": "ethtool", "nsenter": "util-linux"}
 
 
 class Lab:
-    """As a context manager it ends, with the block, what this object brought up.
+    """Its name is 1 to 10 characters of a-z, 0-9 and -.
+
+    As a context manager it ends, with the block, what this object brought up.
 
     Agents and popen()ed commands are children of this process; whoever opens a lab that another
     process brought up (`Lab.find`) can do all the same to it.
     """
 
     def __init__(self, name: str, site_path: Path) -> None:
-        if not NAME.fullmatch(name):
-            raise PointsmanError(
-                f"lab {name}: the name can't be used", "take 1 to 10 of a-z, 0-9 and -"
-            )
         self.name = name
         self.site_path = site_path.resolve()
         self.state = LabState(name)
@@ -108,14 +105,14 @@ class Lab:
             raise
 
     def _check_machine(self) -> None:
-        if os.geteuid() != 0:
-            raise SystemRefusal(f"lab {self.name}: needs root", "run it with sudo")
+        require_root()
         needed = dict(TOOLS)
         if self._runs_nginx():
             needed["nginx"] = "nginx-light"
         for tool, package in needed.items():
             if shutil.which(tool) is None:
                 raise SystemRefusal(f"{tool}: not found", f"apt install {package}")
+        require_objects([network.PASS])
 
     def _runs_nginx(self) -> bool:
         return self.site.lab is not None and self.site.lab.application is Application.NGINX

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import ExitStack
-from importlib.resources import as_file, files
 from ipaddress import IPv4Address
 from socket import AF_INET, AF_INET6
 
 from pyroute2 import IPRoute
 
 from pointsman.config.model import Address, Interface
+from pointsman.datapath.features import OBJECTS
 from pointsman.errors import SystemRefusal
 from pointsman.lab import namespaces
 from pointsman.lab.plan import LAN, ROUTER, Kind, Node, Plan, Route
 
-__all__ = ["build", "netns_name"]
+__all__ = ["PASS", "build", "netns_name"]
+
+PASS = "pass.bpf.o"
 
 IFA_F_NODAD = 0x02
 LAN_MAC = "02:00:00:00:ff:fe"
@@ -146,13 +148,10 @@ def _set_offloads(lab: str, plan: Plan) -> None:
 
 def _let_units_transmit(lab: str, plan: Plan) -> None:
     """XDP_TX out of a veth reaches the peer only if that has a program too."""
-    with as_file(files("pointsman.datapath") / "bpf" / "pass.bpf.o") as program:
-        if not program.exists():
-            raise SystemRefusal(f"{program}: missing", "build it: python tools/build_bpf.py")
-        for node in plan.nodes:
-            if node.kind is Kind.UNIT:
-                argv = ["ip", "link", "set", "dev", node.name, "xdpdrv"]
-                _call(netns_name(lab, ROUTER), [*argv, "obj", str(program), "sec", "xdp"])
+    for node in plan.nodes:
+        if node.kind is Kind.UNIT:
+            argv = ["ip", "link", "set", "dev", node.name, "xdpdrv"]
+            _call(netns_name(lab, ROUTER), [*argv, "obj", str(OBJECTS / PASS), "sec", "xdp"])
 
 
 def _call(netns: str, argv: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pointsman.lab.processes import Process
 __all__ = ["LabRecord", "LabState", "LabStatus", "NodeRecord", "NodeStatus", "labs_up"]
 
 ROOT = Path("/run/pointsman/lab")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,9}")
 RECORD = "lab.json"
 
 
@@ -55,11 +57,16 @@ class LabStatus(BaseModel):
 
 
 class LabState:
-    """One lab's directory below /run/pointsman/lab."""
+    """One lab's directory."""
 
-    def __init__(self, lab: str) -> None:
+    def __init__(self, lab: str, root: Path = ROOT) -> None:
+        """Raises PointsmanError if the name can't be used."""
+        if not NAME.fullmatch(lab):
+            raise PointsmanError(
+                f"lab {lab}: the name can't be used", "take 1 to 10 of a-z, 0-9 and -"
+            )
         self.lab = lab
-        self.dir = ROOT / lab
+        self.dir = root / lab
         self.files = self.dir / "files"
         self.agents = self.dir / "agents"
         """The agents' run directory: their sockets."""
@@ -67,7 +74,7 @@ class LabState:
 
     def create(self, record: LabRecord) -> None:
         """Claims the name. Raises PointsmanError if it is taken."""
-        ROOT.mkdir(parents=True, exist_ok=True)
+        self.dir.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.dir.mkdir()
         except FileExistsError:
