@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
-
 from pointsman.datapath.capi import captured_log, ffi, library, options
 from pointsman.errors import SystemRefusal
 
@@ -20,9 +18,6 @@ __all__ = ["BpfObject", "LoadRefusal", "Map", "MapType"]
 
 LOG_BYTES = 16 * 1024 * 1024  # the verifier's whole log, or else the load fails with ENOSPC
 TOLD_LINES = 3
-
-log = structlog.get_logger(__name__)
-
 
 class MapType(IntEnum):
     """The kinds of map that Pointsman's programs use (enum bpf_map_type)."""
@@ -180,7 +175,6 @@ class BpfObject:
         end = self._kernel_log.find(b"\0")
         kernel = self._kernel_log[: max(end, 0)].decode(errors="replace").splitlines()
         text = "\n".join([*lines, *kernel])
-        log.debug("libbpf refused", object=str(self.path), log=text)
         told = "; ".join(_telling(kernel)) or "; ".join(_telling(lines)) or os.strerror(code)
         return LoadRefusal(f"{_subject(self.path, lines)} {verb}: {told}", _mend(code), text)
 
@@ -196,8 +190,11 @@ def _subject(path: Path, lines: list[str]) -> str:
 
 def _telling(lines: list[str]) -> list[str]:
     """The last lines that say what was wrong, without statistics and register dumps."""
-    noise = re.compile(r"^(processed \d+|verification time|stack depth|peak_states|\d+: |;|\s*$)")
-    telling = [line.removeprefix("libbpf: ").strip() for line in lines if not noise.match(line)]
+    noise = re.compile(
+        r"^(processed \d|verification time|stack depth|peak_states|\d+: |;|\s*$"
+        r"|libbpf: failed to load object|.*Retrying without BTF)"
+    )
+    telling = [line.removeprefix("libbpf: ").strip(" .") for line in lines if not noise.match(line)]
     return telling[-TOLD_LINES:]
 
 
