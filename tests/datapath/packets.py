@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import IP, TCP, UDP, in4_chksum
+from scapy.layers.inet6 import IPv6, in6_chksum
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
+from scapy.utils import checksum
 
 __all__ = [
     "CLIENT",
@@ -20,6 +21,7 @@ __all__ = [
     "checksums_right",
     "ip_of",
     "split",
+    "with_tcp_options",
 ]
 
 CLIENT = {4: "198.51.100.2", 6: "2001:db8:1::2"}
@@ -29,6 +31,7 @@ HOSTS = {
     4: ["10.1.0.11", "10.1.0.12", "10.1.0.13"],
     6: ["fd00:1::11", "fd00:1::12", "fd00:1::13"],
 }
+IP_BYTES = {4: 20, 6: 40}
 ROUTER_MAC = "02:00:00:00:00:fe"
 UNIT_MAC = "02:00:00:00:00:01"
 
@@ -89,6 +92,23 @@ def checksums_right(frame: bytes) -> bool:
         if layer in packet:
             delattr(packet[layer], name)
     return bytes(Ether(bytes(packet))) == frame
+
+
+def with_tcp_options(frame: bytes, version: int, options: bytes) -> bytes:
+    """The frame, whose TCP segment is a bare header, with these raw options in it."""
+    at = 14 + IP_BYTES[version]
+    raw = bytearray(frame[: at + 20] + options)
+    raw[at + 12] = (20 + len(options)) // 4 << 4
+    raw[at + 16 : at + 18] = bytes(2)
+    if version == 4:
+        raw[16:18] = (40 + len(options)).to_bytes(2, "big")
+        raw[24:26] = bytes(2)
+        raw[24:26] = checksum(bytes(raw[14:34])).to_bytes(2, "big")
+    else:
+        raw[18:20] = (20 + len(options)).to_bytes(2, "big")
+    over = in4_chksum if version == 4 else in6_chksum
+    raw[at + 16 : at + 18] = over(6, split(bytes(raw))[0], bytes(raw[at:])).to_bytes(2, "big")
+    return bytes(raw)
 
 
 _ = UDP  # scapy dissects UDP only once its layer is imported
