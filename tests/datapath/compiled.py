@@ -12,6 +12,7 @@ __all__ = ["RECKLESS", "PASSING", "compile_program", "open_fds"]
 
 PASSING = """
 #include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 const volatile struct { __u32 verdict; __u32 spare; } config SEC(".rodata.config");
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1);
@@ -34,6 +35,15 @@ SEC("xdp") int dropping(struct xdp_md *ctx) { return XDP_DROP; }
 SEC("xdp") int lengthening(struct xdp_md *ctx) { return bpf_xdp_adjust_head(ctx, -64) ? 0 : 3; }
 SEC("xdp") int where(struct xdp_md *ctx) { return ctx->ingress_ifindex; }
 SEC("tc") int marked(struct __sk_buff *skb) { return skb->mark ? skb->mark : -1; }
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1);
+    __type(key, __u32); __type(value, __u64); } order SEC(".maps");
+static int note(struct __sk_buff *skb, int digit) {
+    __u32 zero = 0; __u64 *seen = bpf_map_lookup_elem(&order, &zero);
+    if (seen && skb->protocol == bpf_htons(0x88b5)) *seen = *seen * 10 + digit;
+    return -1;
+}
+SEC("tc") int noting_1(struct __sk_buff *skb) { return note(skb, 1); }
+SEC("tc") int noting_2(struct __sk_buff *skb) { return note(skb, 2); }
 char _license[] SEC("license") = "Dual BSD/GPL";
 """
 
