@@ -1,24 +1,16 @@
-"""Labs whose names no other test run on this machine has."""
+"""Labs for the tests."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
+from lab_names import lab_name
 
 from pointsman.lab.lab import Lab
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.yaml"
-
-_numbers = count()
-
-
-def lab_name() -> str:
-    """At most 10 characters: process ids have at most 22 bits."""
-    return f"t{os.getpid():x}-{next(_numbers)}"
 
 
 @pytest.fixture(scope="session")
@@ -31,4 +23,12 @@ def bare_lab() -> Iterator[Lab]:
     """The demo site's network and nginx, and none of our agents."""
     with Lab(lab_name(), DEMO) as lab:
         lab.up(agents=False)
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def demo_lab() -> Iterator[Lab]:
+    """All of the demo site, agents and all."""
+    with Lab(lab_name(), DEMO) as lab:
+        lab.up()
         yield lab

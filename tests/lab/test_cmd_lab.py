@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import lab_name
+from lab_names import lab_name
 
 from pointsman.lab import namespaces
 from pointsman.lab.lab import Lab

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import lab_name
-from frames import checksum_holds, send_and_capture
+from lab_frames import checksum_holds, send_and_capture
+from lab_names import lab_name
 
 from pointsman.errors import PointsmanError, SystemRefusal
 from pointsman.lab import namespaces
