@@ -96,7 +96,7 @@ class UnitBench:
         self.datapath.flows4.clear()
         self.datapath.flows6.clear()
         for index in range(3):
-            self.datapath.host_epochs.set(index, abi.HostEpoch(0, 0, 0))
+            self.datapath.host_epochs.set(index, abi.HostEpoch(bytes(8), 0, 0))
             self.set_host(index, usable=True)
 
     def send(self, frame: bytes) -> Outcome:

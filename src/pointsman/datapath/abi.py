@@ -71,7 +71,7 @@ MATCH_CLASSES = 6
 
 
 class Family(IntEnum):
-    """`enum family`."""
+    """`enum family` of abi.h."""
 
     IPV4 = 0
     IPV6 = 1
@@ -79,7 +79,7 @@ class Family(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class In6Key(Record):
-    """`struct in6_key`."""
+    """`struct in6_key` of abi.h."""
 
     SIZE: ClassVar[int] = 16
     LAYOUT: ClassVar[Layout] = Layout("16s")
@@ -88,7 +88,7 @@ class In6Key(Record):
 
 @dataclass(frozen=True, slots=True)
 class FlowKey4(Record):
-    """`struct flow_key4`."""
+    """`struct flow_key4` of abi.h."""
 
     SIZE: ClassVar[int] = 12
     LAYOUT: ClassVar[Layout] = Layout("4s", "4s", "2s", "2s")
@@ -100,7 +100,7 @@ class FlowKey4(Record):
 
 @dataclass(frozen=True, slots=True)
 class FlowKey6(Record):
-    """`struct flow_key6`."""
+    """`struct flow_key6` of abi.h."""
 
     SIZE: ClassVar[int] = 36
     LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "2s", "2s")
@@ -111,7 +111,7 @@ class FlowKey6(Record):
 
 
 class FlowState(IntEnum):
-    """`enum flow_state`."""
+    """Life of a route, as far as the client's half of the conversation shows it (R-A5, R-D7)."""
 
     OPENING = 0
     OPEN = 1
@@ -120,7 +120,7 @@ class FlowState(IntEnum):
 
 
 class FlowFlag(IntFlag):
-    """`enum flow_flag`."""
+    """`enum flow_flag` of abi.h."""
 
     INSPECTED = 1
     REOPENED = 2
@@ -128,7 +128,7 @@ class FlowFlag(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Flow(Record):
-    """`struct flow`."""
+    """A route: where the packets of one connection go, and how to rewrite them (R-A3, R-E9)."""
 
     SIZE: ClassVar[int] = 36
     LAYOUT: ClassVar[Layout] = Layout(
@@ -150,14 +150,14 @@ class Flow(Record):
 
 
 class HostFlag(IntFlag):
-    """`enum host_flag`."""
+    """`enum host_flag` of abi.h."""
 
     USABLE = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Host4(Record):
-    """`struct host4`."""
+    """A host as the forwarder sees it: addresses and next hop."""
 
     SIZE: ClassVar[int] = 28
     LAYOUT: ClassVar[Layout] = Layout("4s", "4s", "6s", "6s", "I", "I")
@@ -171,7 +171,7 @@ class Host4(Record):
 
 @dataclass(frozen=True, slots=True)
 class Host6(Record):
-    """`struct host6`."""
+    """`struct host6` of abi.h."""
 
     SIZE: ClassVar[int] = 52
     LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "6s", "6s", "I", "I")
@@ -185,18 +185,18 @@ class Host6(Record):
 
 @dataclass(frozen=True, slots=True)
 class HostEpoch(Record):
-    """`struct host_epoch`."""
+    """How fresh a host's mappings are."""
 
     SIZE: ClassVar[int] = 16
-    LAYOUT: ClassVar[Layout] = Layout("Q", "I", "I")
-    nonce: int
+    LAYOUT: ClassVar[Layout] = Layout("8s", "I", "I")
+    nonce: bytes
     epoch: int
     tick: int
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey4(Record):
-    """`struct service_key4`."""
+    """`struct service_key4` of abi.h."""
 
     SIZE: ClassVar[int] = 8
     LAYOUT: ClassVar[Layout] = Layout("4s", "2s", "B", "1x")
@@ -207,7 +207,7 @@ class ServiceKey4(Record):
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey6(Record):
-    """`struct service_key6`."""
+    """`struct service_key6` of abi.h."""
 
     SIZE: ClassVar[int] = 20
     LAYOUT: ClassVar[Layout] = Layout("16s", "2s", "B", "1x")
@@ -217,7 +217,7 @@ class ServiceKey6(Record):
 
 
 class Inspect(IntEnum):
-    """`enum inspect`."""
+    """`enum inspect` of abi.h."""
 
     NONE = 0
     HTTP = 1
@@ -225,7 +225,7 @@ class Inspect(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Service(Record):
-    """`struct service`."""
+    """`struct service` of abi.h."""
 
     SIZE: ClassVar[int] = 16
     LAYOUT: ClassVar[Layout] = Layout("H", "B", "B", "H", "H", "I", "I")
@@ -240,7 +240,7 @@ class Service(Record):
 
 @dataclass(frozen=True, slots=True)
 class Pool(Record):
-    """`struct pool`."""
+    """A pool's deck (R-B11): cards[first … first + size) are host indexes, dealt in turn."""
 
     SIZE: ClassVar[int] = 8
     LAYOUT: ClassVar[Layout] = Layout("I", "I")
@@ -249,7 +249,7 @@ class Pool(Record):
 
 
 class MatchClass(IntEnum):
-    """`enum match_class`."""
+    """`enum match_class` of abi.h."""
 
     METHOD = 0
     HOST = 1
@@ -261,7 +261,7 @@ class MatchClass(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RuleBits(Record):
-    """`struct rule_bits`."""
+    """A set of rules of one service, one bit a rule; the lowest set bit is the first rule."""
 
     SIZE: ClassVar[int] = 128
     LAYOUT: ClassVar[Layout] = Layout("16Q")
@@ -270,7 +270,7 @@ class RuleBits(Record):
 
 @dataclass(frozen=True, slots=True)
 class Ruleset(Record):
-    """`struct ruleset`."""
+    """`struct ruleset` of abi.h."""
 
     SIZE: ClassVar[int] = 776
     LAYOUT: ClassVar[Layout] = Layout("I", "I", (RuleBits, 6))
@@ -281,7 +281,7 @@ class Ruleset(Record):
 
 @dataclass(frozen=True, slots=True)
 class MatchKey(Record):
-    """`struct match_key`."""
+    """Exact conditions: (rule set, class, text) -> the rules it satisfies."""
 
     SIZE: ClassVar[int] = 128
     LAYOUT: ClassVar[Layout] = Layout("H", "H", "124s")
@@ -292,7 +292,7 @@ class MatchKey(Record):
 
 @dataclass(frozen=True, slots=True)
 class PrefixKey(Record):
-    """`struct prefix_key`."""
+    """Path prefixes, a longest-prefix trie; prefixlen counts bits from ruleset on."""
 
     SIZE: ClassVar[int] = 132
     LAYOUT: ClassVar[Layout] = Layout("I", "H", "2x", "124s")
@@ -303,7 +303,7 @@ class PrefixKey(Record):
 
 @dataclass(frozen=True, slots=True)
 class SiphashKey(Record):
-    """`struct siphash_key`."""
+    """`struct siphash_key` of abi.h."""
 
     SIZE: ClassVar[int] = 16
     LAYOUT: ClassVar[Layout] = Layout("Q", "Q")
@@ -313,7 +313,7 @@ class SiphashKey(Record):
 
 @dataclass(frozen=True, slots=True)
 class CookieClock(Record):
-    """`struct cookie_clock`."""
+    """`struct cookie_clock` of abi.h."""
 
     SIZE: ClassVar[int] = 4
     LAYOUT: ClassVar[Layout] = Layout("I")
@@ -322,7 +322,7 @@ class CookieClock(Record):
 
 @dataclass(frozen=True, slots=True)
 class Traffic(Record):
-    """`struct traffic`."""
+    """`struct traffic` of abi.h."""
 
     SIZE: ClassVar[int] = 24
     LAYOUT: ClassVar[Layout] = Layout("Q", "Q", "Q")
@@ -332,7 +332,7 @@ class Traffic(Record):
 
 
 class BundleKind(IntEnum):
-    """`enum bundle_kind`."""
+    """`enum bundle_kind` of abi.h."""
 
     SYN = 1
     DATA = 2
@@ -342,7 +342,7 @@ class BundleKind(IntEnum):
 
 
 class BundleFlag(IntFlag):
-    """`enum bundle_flag`."""
+    """`enum bundle_flag` of abi.h."""
 
     WSCALE = 1
     SACK = 2
@@ -353,7 +353,7 @@ class BundleFlag(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Bundle(Record):
-    """`struct bundle`."""
+    """`struct bundle` of abi.h."""
 
     SIZE: ClassVar[int] = 24
     LAYOUT: ClassVar[Layout] = Layout("B", "B", "B", "1x", "4s", "2s", "B", "B", "4x", "8s")
@@ -369,7 +369,7 @@ class Bundle(Record):
 
 @dataclass(frozen=True, slots=True)
 class Notice(Record):
-    """`struct notice`."""
+    """`struct notice` of abi.h."""
 
     SIZE: ClassVar[int] = 24
     LAYOUT: ClassVar[Layout] = Layout("B", "B", "2x", "4s", "8s", "8s")
@@ -382,7 +382,7 @@ class Notice(Record):
 
 @dataclass(frozen=True, slots=True)
 class MappingKey4(Record):
-    """`struct mapping_key4`."""
+    """`struct mapping_key4` of abi.h."""
 
     SIZE: ClassVar[int] = 8
     LAYOUT: ClassVar[Layout] = Layout("4s", "4s")
@@ -392,7 +392,7 @@ class MappingKey4(Record):
 
 @dataclass(frozen=True, slots=True)
 class MappingKey6(Record):
-    """`struct mapping_key6`."""
+    """`struct mapping_key6` of abi.h."""
 
     SIZE: ClassVar[int] = 20
     LAYOUT: ClassVar[Layout] = Layout("16s", "4s")
@@ -401,7 +401,7 @@ class MappingKey6(Record):
 
 
 class MappingFlag(IntFlag):
-    """`enum mapping_flag`."""
+    """`enum mapping_flag` of abi.h."""
 
     UPLOADED = 1
     CONFIRMED = 2
@@ -409,7 +409,7 @@ class MappingFlag(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Mapping4(Record):
-    """`struct mapping4`."""
+    """`struct mapping4` of abi.h."""
 
     SIZE: ClassVar[int] = 20
     LAYOUT: ClassVar[Layout] = Layout(FlowKey4, "I", "I")
@@ -420,7 +420,7 @@ class Mapping4(Record):
 
 @dataclass(frozen=True, slots=True)
 class Mapping6(Record):
-    """`struct mapping6`."""
+    """`struct mapping6` of abi.h."""
 
     SIZE: ClassVar[int] = 44
     LAYOUT: ClassVar[Layout] = Layout(FlowKey6, "I", "I")
@@ -431,7 +431,7 @@ class Mapping6(Record):
 
 @dataclass(frozen=True, slots=True)
 class UnitConfig(Record):
-    """`struct unit_config`."""
+    """`struct unit_config` of abi.h."""
 
     SIZE: ClassVar[int] = 64
     LAYOUT: ClassVar[Layout] = Layout(SiphashKey, "4I", "4s", "16s", "2s", "H", "I", "4x")
@@ -446,10 +446,10 @@ class UnitConfig(Record):
 
 @dataclass(frozen=True, slots=True)
 class HostConfig(Record):
-    """`struct host_config`."""
+    """`struct host_config` of abi.h."""
 
     SIZE: ClassVar[int] = 32
-    LAYOUT: ClassVar[Layout] = Layout(SiphashKey, "Q", "2s", "2x", "4x")
+    LAYOUT: ClassVar[Layout] = Layout(SiphashKey, "8s", "2s", "2x", "4x")
     tag_key: SiphashKey
-    nonce: int
+    nonce: bytes
     bundle_port: bytes

@@ -39,7 +39,7 @@ def host_config(site: Site, cluster_key: bytes) -> abi.HostConfig:
     """What the program is told before it is loaded; draws a new nonce."""
     return abi.HostConfig(
         tag_key=abi.SiphashKey.unpack(tag_key(cluster_key)),
-        nonce=secrets.randbits(64),
+        nonce=secrets.token_bytes(8),
         bundle_port=site.tunnel.port.to_bytes(2, "big"),
     )
 

@@ -106,7 +106,7 @@ struct host6 {
 /* How fresh a host's mappings are. A notice raises the epoch; flows taught in an older epoch
  * travel as a bundle once more. Owner: the kernel. */
 struct host_epoch {
-	__u64 nonce; /* of the host agent's present run */
+	__be64 nonce; /* of the host agent's present run */
 	__u32 epoch; /* the low 16 bits stand in struct flow */
 	__u32 tick; /* when it was raised last */
 };
@@ -285,7 +285,7 @@ struct unit_config {
 
 struct host_config {
 	struct siphash_key tag_key;
-	__u64 nonce;
+	__be64 nonce;
 	__be16 bundle_port;
 	__u16 reserved;
 	__u32 reserved2;

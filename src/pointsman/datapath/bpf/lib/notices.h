@@ -10,7 +10,7 @@
 
 /* A host that has started anew has lost all mappings: the epoch rises at once. One that lost some
  * raises it once a tick at most, so that strays cost little. */
-static __always_inline void epoch_raise(__u32 host, __u64 nonce)
+static __always_inline void epoch_raise(__u32 host, __be64 nonce)
 {
 	struct host_epoch *e = bpf_map_lookup_elem(&host_epochs, &host);
 	__u32 now = tick_now();
