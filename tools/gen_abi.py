@@ -72,6 +72,18 @@ def declared(header: Path = LIB / "abi.h") -> list[tuple[str, str]]:
     return re.findall(r"^(struct|enum) (\w+) \{", header.read_text(), re.MULTILINE)
 
 
+def purpose(kind: str, name: str) -> str:
+    """The docstring: the first sentence of the comment that stands above the type in the header."""
+    above = re.search(
+        rf"/\*((?:(?!\*/).)*)\*/\n{kind} {name} {{", (LIB / "abi.h").read_text(), re.DOTALL
+    )
+    if above is None:
+        return f"`{kind} {name}` of abi.h."
+    paragraph = re.split(r"\n \*\n", above[1], maxsplit=1)[0]
+    words = " ".join(paragraph.replace("*", " ").split())
+    return re.split(r"(?<=\.) ", words, maxsplit=1)[0].rstrip(":.") + "."
+
+
 def compile_types() -> Btf:
     """All types of abi.h and reasons.h, and each constant as an enum of its own."""
     types = [*declared(), ("enum", "reason")]
@@ -111,7 +123,7 @@ def enum_lines(btf: Btf, name: str) -> tuple[list[str], dict[str, int]]:
     assert entry is not None, f"enum {name} is not in the BTF"
     kept, count = members(name, entry["values"])
     base = "IntFlag" if name.endswith("_flag") else "IntEnum"
-    lines = [f"class {class_name(name)}({base}):", f'    """`enum {name}`."""', ""]
+    lines = [f"class {class_name(name)}({base}):", f'    """{purpose("enum", name)}"""', ""]
     lines += [f"    {member} = {value}" for member, value in kept]
     return [*lines, "", ""], {count: len(kept)} if count else {}
 
@@ -158,7 +170,7 @@ def struct_lines(btf: Btf, name: str) -> list[str]:
     return [
         "@dataclass(frozen=True, slots=True)",
         f"class {class_name(name)}(Record):",
-        f'    """`struct {name}`."""',
+        f'    """{purpose("struct", name)}"""',
         "",
         f"    SIZE: ClassVar[int] = {entry['size']}",
         f"    LAYOUT: ClassVar[Layout] = Layout({', '.join(parts)})",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
 from pathlib import Path
 
-__all__ = ["RECKLESS", "PASSING", "compile_program", "open_fds"]
+__all__ = ["PASSING", "RECKLESS", "compile_program", "open_fds"]
 
 PASSING = """
 #include <linux/bpf.h>
@@ -69,11 +68,10 @@ def compile_program(folder: Path, name: str, source: str) -> Path:
 
 def open_fds() -> dict[str, str]:
     """What this process holds open, by number."""
-    folder = "/proc/self/fd"
     held = {}
-    for number in os.listdir(folder):
+    for entry in list(Path("/proc/self/fd").iterdir()):
         try:
-            held[number] = os.readlink(f"{folder}/{number}")
+            held[entry.name] = str(entry.readlink())
         except FileNotFoundError:  # the listing's own
             continue
     return held

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from compiled import PASSING, compile_program, open_fds
@@ -147,18 +146,18 @@ def test_two_links_on_one_interface_are_refused(loaded: BpfObject, veth: int) ->
         attach_xdp(loaded.program_fd("where"), veth, generic=False)
 
 
-def test_device_without_native_xdp_is_told_of_the_generic_mode(
-    loaded: BpfObject, veth: int
-) -> None:
+@pytest.mark.usefixtures("veth")
+def test_device_without_native_xdp_is_told_of_the_generic_mode(loaded: BpfObject) -> None:
     run("ip", "link", "add", "d0", "type", "bridge")
     number = socket.if_nametoindex("d0")
-    with pytest.raises(SystemRefusal, match="interface d0: .*native") as caught:
+    with pytest.raises(SystemRefusal, match=r"interface d0: .*native") as caught:
         attach_xdp(loaded.program_fd("where"), number, generic=False)
     assert "xdp: generic" in caught.value.mend
     attach_xdp(loaded.program_fd("where"), number, generic=True).close()
 
 
-def test_missing_interface_is_refused(loaded: BpfObject, veth: int) -> None:
+@pytest.mark.usefixtures("veth")
+def test_missing_interface_is_refused(loaded: BpfObject) -> None:
     with pytest.raises(SystemRefusal, match=f"interface number {NO_INTERFACE}: missing"):
         attach_xdp(loaded.program_fd("where"), NO_INTERFACE, generic=False)
     with pytest.raises(SystemRefusal, match=f"interface number {NO_INTERFACE}: missing"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,7 +148,7 @@ def test_tail_call_is_set_and_taken_away(loaded: BpfObject) -> None:
 
 
 def test_map_of_another_shape_is_refused(loaded: BpfObject) -> None:
-    message = "map numbers: HASH of 4 \\+ 8 bytes, where HASH of 4 \\+ 4 is expected"
+    message = r"map numbers: HASH of 4 \+ 8 bytes, where HASH of 4 \+ 4 is expected"
     with pytest.raises(SystemRefusal, match=message):
         Hash(loaded.map("numbers"), U32, U32)
     with pytest.raises(SystemRefusal, match="where ARRAY of"):
@@ -157,5 +158,6 @@ def test_map_of_another_shape_is_refused(loaded: BpfObject) -> None:
 def test_closed_object_leaves_no_way_into_another(loaded: BpfObject) -> None:
     numbers = Hash(loaded.map("numbers"), U32, U64)
     loaded.close()
-    with pytest.raises(OSError, match="Bad file descriptor|map numbers"):
+    with pytest.raises(OSError, match="map numbers") as caught:
         numbers.set(1, 1)
+    assert caught.value.errno == errno.EBADF

@@ -56,7 +56,7 @@ def _check_struct(gen_abi: ModuleType, btf: Any, struct: str) -> None:
     """Each field of the object's struct, alone set, is that field alone in Python."""
     record: type[Record] = getattr(abi, gen_abi.class_name(struct))
     entry = btf.find("struct", struct)
-    assert record.SIZE == entry["size"]
+    assert entry["size"] == record.SIZE
     nothing = record.unpack(bytes(record.SIZE))
     for member in entry["members"]:
         offset = member["bits_offset"] // 8

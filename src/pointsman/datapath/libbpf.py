@@ -19,6 +19,7 @@ __all__ = ["BpfObject", "LoadRefusal", "Map", "MapType"]
 LOG_BYTES = 16 * 1024 * 1024  # the verifier's whole log, or else the load fails with ENOSPC
 TOLD_LINES = 3
 
+
 class MapType(IntEnum):
     """The kinds of map that Pointsman's programs use (enum bpf_map_type)."""
 
