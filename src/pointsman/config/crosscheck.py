@@ -1,0 +1,245 @@
+"""What a site must fulfil beyond the shape of each part: references, clashes, families (R-A7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from pointsman.config.model import Address, Inspect, Rule, Site
+
+__all__ = ["Finding", "Path", "crosscheck"]
+
+Path = tuple[str | int, ...]
+MATCH_TEXT = 124
+"""Bytes of one condition that the packet programs compare (MATCH_TEXT of abi.h)."""
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+FAMILY = {4: "IPv4", 6: "IPv6"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: where in the site file, what, and what to do."""
+
+    path: Path
+    what: str
+    mend: str
+
+
+def crosscheck(site: Site) -> list[Finding]:
+    """Everything wrong with a site whose parts are well formed; empty if it can run."""
+    checks: list[Callable[[Site], Iterable[Finding]]] = [
+        _names,
+        _one_address_a_family,
+        _own_addresses,
+        _services,
+        _references,
+        _families,
+        _rules,
+        _lab,
+    ]
+    return [finding for check in checks for finding in check(site)]
+
+
+def _repeated(entries: Iterable[tuple[Path, str]], what: str) -> Iterator[Finding]:
+    seen: dict[str, Path] = {}
+    for path, name in entries:
+        if name in seen:
+            yield Finding(path, f"{what} {name} is there twice", "give each its own name")
+        seen.setdefault(name, path)
+
+
+def _names(site: Site) -> Iterator[Finding]:
+    nodes: list[tuple[Path, str]] = [
+        (("units", i, "name"), unit.name) for i, unit in enumerate(site.units)
+    ]
+    nodes += [(("hosts", i, "name"), host.name) for i, host in enumerate(site.hosts)]
+    if site.lab:
+        nodes += [(("lab", "clients", i, "name"), c.name) for i, c in enumerate(site.lab.clients)]
+        nodes += [
+            (("lab", "bystanders", i, "name"), b.name) for i, b in enumerate(site.lab.bystanders)
+        ]
+        nodes.append((("lab",), "router"))
+    yield from _repeated(nodes, "node")
+    yield from _repeated(((("pools", i), p.name) for i, p in enumerate(site.pools)), "pool")
+    yield from _repeated(
+        ((("services", i), s.name) for i, s in enumerate(site.services)), "service"
+    )
+
+
+def _one_address_a_family(site: Site) -> Iterator[Finding]:
+    lists: list[tuple[Path, list[Address]]] = []
+    for i, unit in enumerate(site.units):
+        lists.append((("units", i, "addresses"), unit.addresses))
+        lists.append((("units", i, "tunnel"), unit.tunnel))
+    for i, host in enumerate(site.hosts):
+        lists.append((("hosts", i, "addresses"), host.addresses))
+    for path, addresses in lists:
+        versions = [address.version for address in addresses]
+        if len(set(versions)) != len(versions):
+            family = FAMILY[versions[0]]
+            yield Finding(path, f"two {family} addresses", "keep one of each family")
+
+
+def _own_addresses(site: Site) -> Iterator[Finding]:
+    """No address means two things: nodes, tunnels and VIPs are all different."""
+    seen: dict[Address, str] = {}
+    entries: list[tuple[Path, Address, str]] = []
+    for i, unit in enumerate(site.units):
+        entries += [(("units", i, "addresses"), a, f"unit {unit.name}") for a in unit.addresses]
+        entries += [
+            (("units", i, "tunnel"), a, f"the tunnel of unit {unit.name}") for a in unit.tunnel
+        ]
+    for i, host in enumerate(site.hosts):
+        entries += [(("hosts", i, "addresses"), a, f"host {host.name}") for a in host.addresses]
+    for path, address, owner in entries:
+        if address in seen:
+            yield Finding(
+                path, f"{address} belongs to {seen[address]} already", f"give {owner} its own"
+            )
+        seen.setdefault(address, owner)
+    for i, service in enumerate(site.services):
+        for address in service.addresses:
+            if address in seen:
+                yield Finding(
+                    ("services", i, "addresses"),
+                    f"{address} belongs to {seen[address]}",
+                    "take an address for services alone",
+                )
+
+
+def _services(site: Site) -> Iterator[Finding]:
+    seen: dict[tuple[Address, int], str] = {}
+    for i, service in enumerate(site.services):
+        for address in service.addresses:
+            key = (address, service.port)
+            if key in seen:
+                yield Finding(
+                    ("services", i, "addresses"),
+                    f"{address} port {service.port} is service {seen[key]} already",
+                    "give one of them another address or port",
+                )
+            seen.setdefault(key, service.name)
+
+
+def _references(site: Site) -> Iterator[Finding]:
+    hosts = {host.name for host in site.hosts}
+    pools = {pool.name for pool in site.pools}
+    for i, pool in enumerate(site.pools):
+        for j, member in enumerate(pool.members):
+            if member.host not in hosts:
+                yield _unknown(("pools", i, "members", j, "host"), "host", member.host, hosts)
+        yield from _repeated(
+            ((("pools", i, "members", j), m.host) for j, m in enumerate(pool.members)), "host"
+        )
+    for i, service in enumerate(site.services):
+        if service.pool not in pools:
+            yield _unknown(("services", i, "pool"), "pool", service.pool, pools)
+        for j, rule in enumerate(service.rules):
+            if rule.pool not in pools:
+                yield _unknown(("services", i, "rules", j, "pool"), "pool", rule.pool, pools)
+
+
+def _unknown(path: Path, kind: str, name: str, known: set[str]) -> Finding:
+    names = ", ".join(sorted(known))
+    return Finding(path, f"no {kind} is named {name}", f"name one of: {names}")
+
+
+def _families(site: Site) -> Iterator[Finding]:
+    """A VIP needs units with a tunnel, and hosts with an address, of its own family."""
+    hosts = {host.name: {a.version for a in host.addresses} for host in site.hosts}
+    pools = {pool.name: pool for pool in site.pools}
+    for i, service in enumerate(site.services):
+        for version in sorted({address.version for address in service.addresses}):
+            family = FAMILY[version]
+            for unit in site.units:
+                if version not in {a.version for a in unit.tunnel}:
+                    yield Finding(
+                        ("services", i, "addresses"),
+                        f"unit {unit.name} has no {family} tunnel address",
+                        "give it one under `tunnel`",
+                    )
+            for name in dict.fromkeys([*(r.pool for r in service.rules), service.pool]):
+                members = pools[name].members if name in pools else []
+                for member in members:
+                    if version not in hosts.get(member.host, {version}):
+                        yield Finding(
+                            ("services", i, "addresses"),
+                            f"host {member.host} of pool {name} has no {family} address",
+                            "give it one under `addresses`",
+                        )
+
+
+def _rules(site: Site) -> Iterator[Finding]:
+    for i, service in enumerate(site.services):
+        if service.rules and service.inspect is Inspect.NONE:
+            yield Finding(
+                ("services", i, "rules"),
+                f"service {service.name} has rules, but looks at nothing",
+                "add `inspect: http`",
+            )
+        for j, rule in enumerate(service.rules):
+            yield from _rule(("services", i, "rules", j), rule)
+
+
+def _rule(path: Path, rule: Rule) -> Iterator[Finding]:
+    texts = {
+        "method": rule.method,
+        "host": rule.host,
+        "path": rule.path,
+        "path_prefix": rule.path_prefix,
+    }
+    for name, value in (rule.header or {}).items():
+        texts["header"] = f"{name}\0{value}"
+        if not TOKEN.fullmatch(name):
+            yield Finding(
+                (*path, "header"), f"{name!r} is no header name", "use letters, digits and -"
+            )
+        if name.lower() in ("host", "cookie"):
+            yield Finding(
+                (*path, "header"), f"{name} has a condition of its own", f"use `{name.lower()}:`"
+            )
+    for name, value in (rule.cookie or {}).items():
+        texts["cookie"] = f"{name}={value}"
+    given = {key: text for key, text in texts.items() if text is not None}
+    if not given:
+        yield Finding(path, "the rule asks nothing", "add a condition, or use the default pool")
+    for key, text in given.items():
+        if len(text.encode()) > MATCH_TEXT:
+            yield Finding(
+                (*path, key), f"longer than {MATCH_TEXT} bytes", "shorten it, or use a path_prefix"
+            )
+    for key in ("path", "path_prefix"):
+        if key in given and not given[key].startswith("/"):
+            yield Finding((*path, key), f"{given[key]!r} begins with no /", "begin it with /")
+
+
+def _lab(site: Site) -> Iterator[Finding]:
+    if site.lab is None:
+        return
+    networks = {4: site.lab.network.ipv4, 6: site.lab.network.ipv6}
+    nodes: list[tuple[Path, list[Address]]] = [
+        (("units", i, "addresses"), [*unit.addresses, *unit.tunnel])
+        for i, unit in enumerate(site.units)
+    ]
+    nodes += [(("hosts", i, "addresses"), host.addresses) for i, host in enumerate(site.hosts)]
+    nodes += [
+        (("lab", "bystanders", i, "addresses"), b.addresses)
+        for i, b in enumerate(site.lab.bystanders)
+    ]
+    for path, addresses in nodes:
+        for address in addresses:
+            network = networks[address.version]
+            if network is None or address not in network:
+                yield Finding(
+                    path, f"{address} is outside the lab's network", "widen `lab.network`"
+                )
+    for i, client in enumerate(site.lab.clients):
+        for interface in client.addresses:
+            network = networks[interface.version]
+            if network is not None and network.overlaps(interface.network):  # type: ignore[arg-type]
+                yield Finding(
+                    ("lab", "clients", i, "addresses"),
+                    f"{interface} overlaps the lab's network",
+                    "give clients networks of their own",
+                )
