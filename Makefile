@@ -1,0 +1,41 @@
+# make demo, make test: both install what is missing first (Debian 12, root).
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest -q
+
+.PHONY: demo test bench setup build lint test-unit test-datapath test-lab generate clean
+
+demo: build
+	$(PYTHON) demo/main_job.py
+
+test: lint test-unit test-datapath test-lab
+
+bench: build
+	$(PYTHON) bench/run.py
+
+setup:
+	@tools/setup.sh
+
+build: setup
+	@$(PYTHON) tools/build_bpf.py
+
+lint: build
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+test-unit: build
+	$(PYTEST) -n 2 tests/unit tests/repo
+
+test-datapath: build
+	$(PYTEST) tests/datapath
+
+test-lab: build
+	$(PYTEST) tests/lab
+
+# What Python and the manual know of the packet programs' structs.
+generate: build
+	$(PYTHON) tools/gen_abi.py
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f src/pointsman/datapath/bpf/*.o
