@@ -2,7 +2,8 @@
 
     client ---- router ==== bridge `lan` ==== units, hosts, bystanders
 
-Pure: nothing here touches the machine. `network.py` builds what a `Plan` says.
+Pure: nothing here touches the machine. `network.py` builds what a `Plan` says. What makes a site
+wrong without a lab's own needs, `config/crosscheck.py` has refused before.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Address, IPv6Network, ip_interface
+from itertools import combinations
 
 from pointsman.config.model import Address, Client, Interface, Lab, Network, Site
 from pointsman.errors import SiteError
@@ -23,7 +25,7 @@ LAN = "lan"
 """The bridge in the router's namespace that units, hosts and bystanders are plugged into."""
 
 RESERVED = frozenset({ROUTER, LAN, "lo", "all", "default"})
-"""A node's name is also its port's on the router: these are taken there, or by sysctl."""
+"""A node's name is also its port's on the router: these are taken there, or mean all to sysctl."""
 
 NODE_DEVICE = "e0"
 """Interface of those nodes whose interface the site does not name."""
@@ -96,13 +98,16 @@ def _ffff(network: IPv6Network) -> IPv6Address:
 
 def _lan_nodes(site: Site, lab: Lab, router: tuple[Interface, ...]) -> Iterable[Node]:
     def node(kind: Kind, name: str, device: str, addresses: Iterable[Address]) -> Node:
-        inside = tuple(_in_network(f"{kind} {name}", address, router) for address in addresses)
-        gateways = tuple(r.ip for r in router if any(a.version == r.version for a in inside))
-        return Node(name, kind, device, inside, gateways)
+        own = {interface.version: interface for interface in router}
+        return Node(
+            name,
+            kind,
+            device,
+            tuple(ip_interface((a, own[a.version].network.prefixlen)) for a in addresses),
+            _one_of_a_family(own[a.version].ip for a in addresses),
+        )
 
     for unit in site.units:
-        for address in unit.tunnel:
-            _in_network(f"unit {unit.name}: tunnel", address, router)
         yield node(Kind.UNIT, unit.name, unit.interface, unit.addresses)
     for host in site.hosts:
         yield node(Kind.HOST, host.name, host.interface, host.addresses)
@@ -110,26 +115,24 @@ def _lan_nodes(site: Site, lab: Lab, router: tuple[Interface, ...]) -> Iterable[
         yield node(Kind.BYSTANDER, bystander.name, NODE_DEVICE, bystander.addresses)
 
 
-def _in_network(owner: str, address: Address, router: tuple[Interface, ...]) -> Interface:
-    for own in router:
-        if address.version == own.version and address in own.network:
-            return ip_interface((address, own.network.prefixlen))
-    raise SiteError(
-        f"{owner}: address {address} is in no network of the lab",
-        "take an address from lab.network, or widen it",
-    )
-
-
 def _client_node(client: Client) -> Node:
-    router = tuple(_first_address(client.name, interface) for interface in client.addresses)
+    router = tuple(dict.fromkeys(_first_address(client.name, own) for own in client.addresses))
     return Node(
         client.name,
         Kind.CLIENT,
         NODE_DEVICE,
         tuple(client.addresses),
-        tuple(interface.ip for interface in router),
+        _one_of_a_family(interface.ip for interface in router),
         router,
     )
+
+
+def _one_of_a_family(gateways: Iterable[Address]) -> tuple[Address, ...]:
+    """The first: a second default route would be refused."""
+    first: dict[int, Address] = {}
+    for gateway in gateways:
+        first.setdefault(gateway.version, gateway)
+    return tuple(first.values())
 
 
 def _first_address(client: str, interface: Interface) -> Interface:
@@ -143,29 +146,24 @@ def _first_address(client: str, interface: Interface) -> Interface:
 
 
 def _check_names(nodes: tuple[Node, ...]) -> None:
-    for name, count in Counter(node.name for node in nodes).items():
-        if name in RESERVED:
-            raise SiteError(f"node {name}: the lab needs this name itself", "take another name")
-        if count > 1:
-            raise SiteError(f"node {name}: {count} nodes have this name", "rename all but one")
+    for node in nodes:
+        if node.name in RESERVED:
+            raise SiteError(f"node {node.name}: the lab needs this name itself", "rename it")
 
 
 def _check_addresses(nodes: tuple[Node, ...], lan: tuple[Interface, ...]) -> None:
-    """Every address once; no client's network overlaps another or the LAN."""
+    """Every address once, the router's and bystanders' among them; no networks that overlap."""
     addresses = [interface.ip for node in nodes for interface in node.addresses]
     for address, count in Counter([*addresses, *(interface.ip for interface in lan)]).items():
         if count > 1:
             raise SiteError(f"address {address}: more than one node has it", "change all but one")
-    networks = [("lab.network", interface.network) for interface in lan]
-    for node in nodes:
-        for interface in node.router_addresses:
-            for other, network in networks:
-                if interface.version == network.version and interface.network.overlaps(network):
-                    raise SiteError(
-                        f"client {node.name}: network {interface.network} overlaps {other}",
-                        "give each client a network of its own",
-                    )
-            networks.append((f"client {node.name}", interface.network))
+    clients = [(node.name, interface) for node in nodes for interface in node.router_addresses]
+    for (name, interface), (other, its) in combinations(clients, 2):
+        if interface.version == its.version and interface.network.overlaps(its.network):
+            raise SiteError(
+                f"client {other}: network {its.network} overlaps that of {name}",
+                "give each client a network of its own",
+            )
 
 
 def _routes(site: Site) -> Iterable[Route]:

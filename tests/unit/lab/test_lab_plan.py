@@ -72,6 +72,20 @@ def test_router_takes_the_first_address_of_a_clients_networks(demo: dict[str, An
     assert client.gateways == (ip_address("198.51.100.1"), ip_address("2001:db8:1::1"))
 
 
+def test_client_with_more_addresses_has_one_default_route(demo: dict[str, Any]) -> None:
+    demo["lab"]["clients"][0]["addresses"] = [
+        "198.51.100.2/24",
+        "198.51.100.3/24",
+        "192.168.0.2/24",
+    ]
+    client = next(node for node in plan_of(demo).nodes if node.name == "c1")
+    assert client.router_addresses == (
+        ip_interface("198.51.100.1/24"),
+        ip_interface("192.168.0.1/24"),
+    )
+    assert client.gateways == (ip_address("198.51.100.1"),)
+
+
 def test_each_virtual_address_is_routed_once_over_all_units(demo: dict[str, Any]) -> None:
     assert plan_of(demo).routes == (
         Route(ip_address("203.0.113.10"), (ip_address("10.1.0.1"), ip_address("10.1.0.2"))),
@@ -81,14 +95,6 @@ def test_each_virtual_address_is_routed_once_over_all_units(demo: dict[str, Any]
 
 def set_lab_missing(document: dict[str, Any]) -> None:
     del document["lab"]
-
-
-def set_host_elsewhere(document: dict[str, Any]) -> None:
-    document["hosts"][0]["addresses"] = ["10.2.0.1"]
-
-
-def set_tunnel_elsewhere(document: dict[str, Any]) -> None:
-    document["units"][0]["tunnel"] = ["10.2.0.1"]
 
 
 def set_no_unit_of_the_family(document: dict[str, Any]) -> None:
@@ -108,20 +114,12 @@ def set_clients_in_one_network(document: dict[str, Any]) -> None:
     document["lab"]["clients"][1]["addresses"] = ["198.51.100.3/24"]
 
 
-def set_client_on_the_lan(document: dict[str, Any]) -> None:
-    document["lab"]["clients"][1]["addresses"] = ["10.1.9.2/24"]
-
-
 def set_address_twice(document: dict[str, Any]) -> None:
-    document["hosts"][1]["addresses"] = ["10.1.0.11"]
+    document["lab"]["bystanders"] = [{"name": "proxy", "addresses": ["10.1.0.11"]}]
 
 
 def set_host_on_the_routers_address(document: dict[str, Any]) -> None:
     document["hosts"][1]["addresses"] = ["10.1.255.254"]
-
-
-def set_name_twice(document: dict[str, Any]) -> None:
-    document["lab"]["clients"][1]["name"] = "u1"
 
 
 def set_reserved_name(document: dict[str, Any]) -> None:
@@ -132,16 +130,12 @@ def set_reserved_name(document: dict[str, Any]) -> None:
     ("spoil", "named"),
     [
         (set_lab_missing, "lab: missing"),
-        (set_host_elsewhere, "host h1: address 10.2.0.1"),
-        (set_tunnel_elsewhere, "unit u1: tunnel: address 10.2.0.1"),
         (set_no_unit_of_the_family, "2001:db8:10::10 of a service: no unit has an IPv6"),
         (set_client_on_the_routers_address, "client c1: address 198.51.100.1/24"),
         (set_client_without_room, "client c1: address 198.51.100.1/32"),
-        (set_clients_in_one_network, "client c2: network 198.51.100.0/24 overlaps client c1"),
-        (set_client_on_the_lan, "client c2: network 10.1.9.0/24 overlaps lab.network"),
+        (set_clients_in_one_network, "client c2: network 198.51.100.0/24 overlaps that of c1"),
         (set_address_twice, "address 10.1.0.11"),
         (set_host_on_the_routers_address, "address 10.1.255.254"),
-        (set_name_twice, "node u1"),
         (set_reserved_name, "node router"),
     ],
 )
