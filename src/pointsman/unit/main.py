@@ -144,17 +144,21 @@ class _Daemon:
             return
         self._changed.clear()
 
+    async def _refresh(self) -> None:
+        # pyroute2 runs a loop of its own, so it needs a thread without one.
+        await asyncio.to_thread(self.forwarder.refresh)
+
     async def _resolve_hosts(self) -> None:
         deadline = time.monotonic() + RESOLVE_S
-        self.forwarder.refresh()
+        await self._refresh()
         while not self.forwarder.all_usable() and time.monotonic() < deadline:
             await self._changed_or(deadline - time.monotonic())
-            self.forwarder.refresh()
+            await self._refresh()
 
     async def _keep_next_hops(self) -> None:
         while True:
             await self._changed_or(REFRESH_ANYWAY_S)
-            self.forwarder.refresh()
+            await self._refresh()
             await asyncio.sleep(REFRESH_LIMIT_S)
 
     async def _rotate_secrets(self) -> None:
