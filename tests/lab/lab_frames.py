@@ -26,7 +26,7 @@ def send_and_capture(lab: Lab, sender: str, receiver: str, address: str, size: i
     client.settimeout(10)
     client.connect((address, PORT))
     server, _ = listener.accept()
-    sending = threading.Thread(target=lambda: (client.sendall(bytes(size)), client.close()))
+    sending = threading.Thread(target=_send_all, args=(client, size))
     sending.start()
     while server.recv(1 << 20):
         pass
@@ -45,13 +45,18 @@ def send_and_capture(lab: Lab, sender: str, receiver: str, address: str, size: i
             one.close()
 
 
+def _send_all(client: socket.socket, size: int) -> None:
+    with client:
+        client.sendall(bytes(size))
+
+
 def checksum_holds(packet: bytes) -> bool:
     """Of TCP over IPv4 without IP options."""
     length = struct.unpack("!H", packet[2:4])[0]
     segment = packet[20:length]
     pseudo = packet[12:20] + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(segment))
     data = pseudo + segment + b"\0" * (len(segment) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total == 0xFFFF

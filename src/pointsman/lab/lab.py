@@ -197,7 +197,7 @@ class Lab:
         *,
         timeout: float = 60.0,
         check: bool = True,
-        input: str | None = None,
+        input: str | None = None,  # noqa: A002 (subprocess.run's own name for it)
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command on a node, as subprocess.run does, its output captured as text."""
         return subprocess.run(
