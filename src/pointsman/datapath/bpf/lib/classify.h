@@ -66,7 +66,7 @@ static __always_inline int answer_syn(struct xdp_md *ctx, struct packet *p, cons
 	if (flow)
 		flow->flags |= FLOW_REOPENED;
 	tcp_options_read(s->segment, p->tcp_header, &options);
-	return syn_ack_send(ctx, p, &key->v6, &options, service, v6);
+	return syn_ack_send(ctx, p, key, &options, service, v6);
 }
 
 static __always_inline void count_undecided(const struct service *service)

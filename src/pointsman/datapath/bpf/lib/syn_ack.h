@@ -56,60 +56,47 @@ static __always_inline void syn_ack_options(struct syn_ack *a, const struct tcp_
 	}
 }
 
-/* Swaps who sends and who receives, and makes the rest of the IP header new. */
-static __always_inline __u32 syn_ack_ip4(struct iphdr *ip)
+/* Both write a whole IP header, from the service to the client, and return the sum of what TCP's
+ * pseudo-header takes of it. */
+static __always_inline __u32 syn_ack_ip4(struct iphdr *ip, const struct flow_key4 *key)
 {
-	__be32 saddr = ip->saddr;
-
-	ip->saddr = ip->daddr;
-	ip->daddr = saddr;
-	ip->tos = 0;
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 4;
+	ip->ihl = 5;
 	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(struct syn_ack));
-	ip->id = 0;
 	ip->frag_off = bpf_htons(IP_DF);
 	ip->ttl = SYN_ACK_TTL;
+	ip->protocol = IPPROTO_TCP;
+	ip->saddr = key->daddr;
+	ip->daddr = key->saddr;
 	ip4_set_csum(ip);
 	return csum_add_block(0, &ip->saddr, 8);
 }
 
-static __always_inline __u32 syn_ack_ip6(struct ipv6hdr *ip)
+static __always_inline __u32 syn_ack_ip6(struct ipv6hdr *ip, const struct flow_key6 *key)
 {
-	struct in6_addr saddr = ip->saddr;
-
-	ip->saddr = ip->daddr;
-	ip->daddr = saddr;
 	*(__be32 *)ip = bpf_htonl(6 << 28);
 	ip->payload_len = bpf_htons(sizeof(struct syn_ack));
+	ip->nexthdr = IPPROTO_TCP;
 	ip->hop_limit = SYN_ACK_TTL;
+	__builtin_memcpy(&ip->saddr, key->daddr, sizeof(key->daddr));
+	__builtin_memcpy(&ip->daddr, key->saddr, sizeof(key->saddr));
 	return csum_add_block(0, &ip->saddr, 32);
 }
 
-static __always_inline int syn_ack_send(struct xdp_md *ctx, const struct packet *p,
-					const struct flow_key6 *key, const struct tcp_options *options,
-					const struct service *service, const bool v6)
+/* Shortens a frame at its end, lengthens it at its front: drivers need not leave room behind it. */
+static __always_inline long frame_resize(struct xdp_md *ctx, __u32 bytes)
 {
-	const __u32 bytes = ETH_HLEN + ip_header_bytes(v6) + sizeof(struct syn_ack);
-	__u32 client_isn = bpf_ntohl(p->tcp->seq);
-	bool ecn = p->tcp->ece && p->tcp->cwr;
-	__u32 isn = cookie_make(key, client_isn, cookie_options(options, ecn, v6), cookie_slot(), v6);
-	__be16 sport = p->tcp->source, dport = p->tcp->dest;
 	__u32 frame = bpf_xdp_get_buff_len(ctx);
 
-	if (bpf_xdp_adjust_tail(ctx, (int)bytes - (int)frame))
-		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+	if (frame >= bytes)
+		return bpf_xdp_adjust_tail(ctx, (int)bytes - (int)frame);
+	return bpf_xdp_adjust_head(ctx, (int)frame - (int)bytes);
+}
 
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
-	struct syn_ack *a = data + ETH_HLEN + ip_header_bytes(v6);
-	__u8 mac[ETH_ALEN];
-	__u32 sum;
-
-	if (data + bytes > end)
-		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
-	__builtin_memcpy(mac, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
-	sum = v6 ? syn_ack_ip6(data + ETH_HLEN) : syn_ack_ip4(data + ETH_HLEN);
+static __always_inline void syn_ack_tcp(struct syn_ack *a, __u32 isn, __u32 client_isn, __be16 sport,
+					__be16 dport, bool ecn)
+{
 	__builtin_memset(&a->tcp, 0, sizeof(a->tcp));
 	a->tcp.source = dport;
 	a->tcp.dest = sport;
@@ -120,6 +107,35 @@ static __always_inline int syn_ack_send(struct xdp_md *ctx, const struct packet 
 	a->tcp.ack = 1;
 	a->tcp.ece = ecn;
 	a->tcp.window = bpf_htons(SYN_ACK_WINDOW);
+}
+
+/* key: struct flow_key4 or struct flow_key6, of the SYN. */
+static __always_inline int syn_ack_send(struct xdp_md *ctx, const struct packet *p, const void *key,
+					const struct tcp_options *options,
+					const struct service *service, const bool v6)
+{
+	const __u32 bytes = ETH_HLEN + ip_header_bytes(v6) + sizeof(struct syn_ack);
+	__u32 client_isn = bpf_ntohl(p->tcp->seq);
+	bool ecn = p->tcp->ece && p->tcp->cwr;
+	__u32 isn = cookie_make(key, client_isn, cookie_options(options, ecn, v6), cookie_slot(), v6);
+	__be16 sport = p->tcp->source, dport = p->tcp->dest;
+	struct ethhdr eth = *p->eth;
+
+	if (frame_resize(ctx, bytes))
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct syn_ack *a = data + ETH_HLEN + ip_header_bytes(v6);
+	struct ethhdr *out = data;
+	__u32 sum;
+
+	if (data + bytes > end)
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+	__builtin_memcpy(out->h_dest, eth.h_source, ETH_ALEN);
+	__builtin_memcpy(out->h_source, eth.h_dest, ETH_ALEN);
+	out->h_proto = eth.h_proto;
+	sum = v6 ? syn_ack_ip6(data + ETH_HLEN, key) : syn_ack_ip4(data + ETH_HLEN, key);
+	syn_ack_tcp(a, isn, client_isn, sport, dport, ecn);
 	syn_ack_options(a, options, service);
 	sum += bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(*a));
 	a->tcp.check = ~csum_fold(csum_add_block(sum, a, sizeof(*a)));
