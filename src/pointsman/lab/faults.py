@@ -101,7 +101,9 @@ def _map_id(lab: Lab, node: str, hook: str) -> str:
     shown: list[dict[str, Any]] = json.loads(
         _call(lab, ROUTER, ["tc", "-j", "filter", "show", "dev", node, hook])
     )
-    (program,) = [one["options"]["prog"]["id"] for one in shown if "options" in one]
+    (program,) = [
+        one["options"]["prog"]["id"] for one in shown if "options" in one and one["pref"] == 1
+    ]
     loaded = json.loads(_call(lab, ROUTER, ["bpftool", "-j", "prog", "show", "id", str(program)]))
     (map_id,) = loaded["map_ids"]
     return str(map_id)

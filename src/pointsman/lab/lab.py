@@ -112,7 +112,7 @@ class Lab:
         for tool, package in needed.items():
             if shutil.which(tool) is None:
                 raise SystemRefusal(f"{tool}: not found", f"apt install {package}")
-        require_objects([network.PASS])
+        require_objects([network.PASS, network.WIRE])
 
     def _runs_nginx(self) -> bool:
         return self.site.lab is not None and self.site.lab.application is Application.NGINX

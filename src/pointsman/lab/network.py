@@ -20,9 +20,11 @@ from pointsman.errors import SystemRefusal
 from pointsman.lab import namespaces
 from pointsman.lab.plan import LAN, ROUTER, Kind, Node, Plan, Route
 
-__all__ = ["PASS", "build", "netns_name"]
+__all__ = ["PASS", "WIRE", "build", "netns_name"]
 
 PASS = "pass.bpf.o"
+WIRE = "wire.bpf.o"
+AFTER_FAULTS = ["pref", "2"]
 
 IFA_F_NODAD = 0x02
 LAN_MAC = "02:00:00:00:ff:fe"
@@ -70,6 +72,7 @@ def build(lab: str, plan: Plan) -> None:
             _add_route(router, route)
     _set_offloads(lab, plan)
     _let_units_transmit(lab, plan)
+    _forget_hashes(lab, plan)
 
 
 def _make_namespace(name: str, sysctls: dict[str, int]) -> None:
@@ -152,6 +155,16 @@ def _let_units_transmit(lab: str, plan: Plan) -> None:
         if node.kind is Kind.UNIT:
             argv = ["ip", "link", "set", "dev", node.name, "xdpdrv"]
             _call(netns_name(lab, ROUTER), [*argv, "obj", str(OBJECTS / PASS), "sec", "xdp"])
+
+
+def _forget_hashes(lab: str, plan: Plan) -> None:
+    """The router spreads by what packets say, not by what the clients' sockets thought of them."""
+    router = netns_name(lab, ROUTER)
+    for node in plan.nodes:
+        if node.kind is Kind.CLIENT:
+            _call(router, ["tc", "qdisc", "add", "dev", node.name, "clsact"])
+            argv = ["tc", "filter", "add", "dev", node.name, "ingress", *AFTER_FAULTS, "bpf"]
+            _call(router, [*argv, "direct-action", "object-file", str(OBJECTS / WIRE), "sec", "tc"])
 
 
 def _call(netns: str, argv: list[str]) -> None:

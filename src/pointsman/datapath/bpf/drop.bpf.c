@@ -47,13 +47,13 @@ int drop(struct __sk_buff *skb)
 	struct drop_state *state;
 
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	state = bpf_map_lookup_elem(&drop_map, &key);
 	if (!state)
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	__sync_fetch_and_add(&state->seen, 1);
 	if (bpf_get_prandom_u32() % 1000 >= state->permille)
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	__sync_fetch_and_add(&state->dropped, 1);
 	return TC_ACT_SHOT;
 }
