@@ -21,7 +21,10 @@ build: setup
 lint: build
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy
+	$(PYTHON) -m mypy src tools hatch_build.py tests/unit tests/repo $(wildcard demo/*.py bench/*.py)
+# Each of these has modules of its own beside its tests, and a conftest.
+	MYPYPATH=tests/datapath $(PYTHON) -m mypy tests/datapath
+	MYPYPATH=tests/lab $(PYTHON) -m mypy tests/lab
 
 test-unit: build
 	$(PYTEST) -n 2 tests/unit tests/repo
