@@ -146,19 +146,20 @@ def _unknown(path: Path, kind: str, name: str, known: set[str]) -> Finding:
 
 
 def _families(site: Site) -> Iterator[Finding]:
-    """A VIP needs units with a tunnel, and hosts with an address, of its own family."""
+    """A VIP needs units with an address and a tunnel, and hosts with an address, of its family."""
     hosts = {host.name: {a.version for a in host.addresses} for host in site.hosts}
     pools = {pool.name: pool for pool in site.pools}
     for i, service in enumerate(site.services):
         for version in sorted({address.version for address in service.addresses}):
             family = FAMILY[version]
             for unit in site.units:
-                if version not in {a.version for a in unit.tunnel}:
-                    yield Finding(
-                        ("services", i, "addresses"),
-                        f"unit {unit.name} has no {family} tunnel address",
-                        "give it one under `tunnel`",
-                    )
+                for key, own in (("addresses", unit.addresses), ("tunnel", unit.tunnel)):
+                    if version not in {address.version for address in own}:
+                        yield Finding(
+                            ("services", i, "addresses"),
+                            f"unit {unit.name} has no {family} address under `{key}`",
+                            "give it one, or take that family's address from the service",
+                        )
             for name in dict.fromkeys([*(r.pool for r in service.rules), service.pool]):
                 members = pools[name].members if name in pools else []
                 for member in members:
@@ -166,7 +167,7 @@ def _families(site: Site) -> Iterator[Finding]:
                         yield Finding(
                             ("services", i, "addresses"),
                             f"host {member.host} of pool {name} has no {family} address",
-                            "give it one under `addresses`",
+                            "give it one, or take that family's address from the service",
                         )
 
 
@@ -185,7 +186,7 @@ def _rules(site: Site) -> Iterator[Finding]:
 def _rule(path: Path, rule: Rule) -> Iterator[Finding]:
     texts = {
         "method": rule.method,
-        "host": rule.host,
+        "host": rule.host and rule.host.lower(),  # as it is compared; it may be longer so
         "path": rule.path,
         "path_prefix": rule.path_prefix,
     }
@@ -230,14 +231,17 @@ def _lab(site: Site) -> Iterator[Finding]:
     for path, addresses in nodes:
         for address in addresses:
             network = networks[address.version]
-            if network is None or address not in network:
+            if network is None:
+                key = f"lab.network.{FAMILY[address.version].lower()}"
+                yield Finding(path, f"the lab has no network for {address}", f"add {key}")
+            elif address not in network:
                 yield Finding(
                     path, f"{address} is outside the lab's network", "widen `lab.network`"
                 )
     for i, client in enumerate(site.lab.clients):
         for interface in client.addresses:
             network = networks[interface.version]
-            if network is not None and network.overlaps(interface.network):  # type: ignore[arg-type]
+            if network is not None and network.overlaps(interface.network):
                 yield Finding(
                     ("lab", "clients", i, "addresses"),
                     f"{interface} overlaps the lab's network",

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pointsman.config import model
 from pointsman.config.crosscheck import Finding, crosscheck
+from pointsman.config.document import Document, Key, read_document
 from pointsman.config.model import Site
 from pointsman.errors import SiteError
 
 __all__ = ["load_site"]
 
-MAX_BYTES = 4 << 20
-MAX_DEPTH = 20
-Key = tuple[str | int, ...]
-Lines = dict[Key, int]
+WORDS = {
+    "int_type": ("is no number", "write a whole number, without quotes"),
+    "list_type": ("is no list", "put it in [ ]"),
+    "model_type": ("is no mapping", "write `key: value` there"),
+    "dict_type": ("is no mapping", "write `key: value` there"),
+    "string_type": ("is no text", "put text there, in quotes"),
+}
+"""pydantic's kinds of error, where its own words would not help an operator."""
 
 
 def load_site(path: Path) -> Site:
@@ -29,40 +32,30 @@ def load_site(path: Path) -> Site:
 
     Raises SiteError for the first thing that is wrong, and says how many more there are.
     """
+    document = read_document(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SiteError(f"site file {path}: {error.strerror}", "name a readable file") from error
-    if len(data) > MAX_BYTES:
-        raise SiteError(f"site file {path}: larger than {MAX_BYTES} bytes", "split the site")
-    lines: Lines = {}
-    document = _read_yaml(path, data, lines)
-    try:
-        site = Site.model_validate(document)
+        # Strict, as JSON is read: no number from "80" or true, no address from 11.
+        site = Site.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
-        findings = [_finding(details) for details in error.errors()]
-        raise _site_error(path, lines, findings) from None
+        raise _site_error(document, _findings(document, error)) from None
     findings = crosscheck(site)
     if findings:
-        raise _site_error(path, lines, findings)
+        raise _site_error(document, findings)
     return site
 
 
-def _site_error(path: Path, lines: Lines, findings: Sequence[Finding]) -> SiteError:
+def _site_error(document: Document, findings: list[Finding]) -> SiteError:
     first = findings[0]
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    where = _dotted(first.path)
-    return SiteError(
-        f"{path}:{_line(lines, first.path)}: {where + ': ' if where else ''}{first.what}",
-        first.mend + more,
-    )
+    line = document.lines[document.nearest(first.path)]
+    where = f"{_dotted(first.path)}: " if first.path else ""
+    what = _one_line(f"{where}{first.what}")
+    return SiteError(f"{document.path}:{line}: {what}", _one_line(first.mend) + more)
 
 
-def _line(lines: Lines, path: Key) -> int:
-    """Of the node, or of the nearest one around it that the file has."""
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path, 1)
+def _one_line(text: str) -> str:
+    """Keys and values may hold anything; what people see holds no line end, no escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _dotted(path: Key) -> str:
@@ -72,88 +65,65 @@ def _dotted(path: Key) -> str:
     return text
 
 
-# ---- YAML, with the line of every node
+def _findings(document: Document, error: ValidationError) -> list[Finding]:
+    """One a value: a union complains once for each of its branches."""
+    found: dict[Key, Finding] = {}
+    # An unknown key first: the one that is missing is often the same, well spelt.
+    for details in sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden"):
+        finding = _finding(document, details)
+        found.setdefault((*finding.path, finding.what), finding)
+    return list(found.values())
 
 
-def _read_yaml(path: Path, data: bytes, lines: Lines) -> Any:
-    try:
-        node = yaml.compose(data.decode(), Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SiteError(f"{path}:{line}: {error.problem}", "mend the YAML") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SiteError(
-            f"{path}:1: not YAML in UTF-8 ({str(error).splitlines()[0]})", "mend the YAML"
-        ) from None
-    if node is None:
-        raise SiteError(f"{path}:1: the file is empty", "begin with examples/demo.yaml")
-    return _Reader(path, lines).value(node, ())
-
-
-class _Reader:
-    """Turns nodes into plain values, and notes where each began."""
-
-    def __init__(self, path: Path, lines: Lines) -> None:
-        self._path = path
-        self._lines = lines
-        self._scalars = yaml.SafeLoader("")
-
-    def value(self, node: yaml.Node, at: Key) -> Any:
-        self._lines[at] = node.start_mark.line + 1
-        if len(at) > MAX_DEPTH:
-            raise self._error(node, "nested too deeply", "no key of a site file goes that deep")
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, at)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*at, i)) for i, item in enumerate(node.value)]
-        try:
-            return self._scalars.construct_object(node)  # type: ignore[no-untyped-call]
-        except (yaml.YAMLError, ValueError, OverflowError) as error:
-            message = str(error).splitlines()[0]
-            raise self._error(node, f"no value ({message})", "mend or quote it") from None
-
-    def _mapping(self, node: yaml.MappingNode, at: Key) -> dict[str, Any]:
-        mapping: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise self._error(key_node, "a key that is no text", "use plain keys")
-            key = str(key_node.value)
-            if key in mapping:
-                raise self._error(key_node, f"key {key} is there twice", "keep one of them")
-            mapping[key] = self.value(value_node, (*at, key))
-            self._lines[(*at, key)] = key_node.start_mark.line + 1
-        return mapping
-
-    def _error(self, node: yaml.Node, what: str, mend: str) -> SiteError:
-        return SiteError(f"{self._path}:{node.start_mark.line + 1}: {what}", mend)
-
-
-# ---- pydantic's findings, in our words
-
-
-def _finding(details: ErrorDetails) -> Finding:
-    # Unions add the name of the branch that failed; that is no key of the file.
-    path = tuple(
-        part for part in details["loc"] if isinstance(part, int) or part in _ALL_KEYS or not part
-    )
+def _finding(document: Document, details: ErrorDetails) -> Finding:
+    # Branches of unions are part of pydantic's path, and no part of the file's.
+    path = document.nearest(details["loc"])
+    name = str(details["loc"][-1]) if details["loc"] else ""
     if details["type"] == "extra_forbidden":
-        path = details["loc"]
-        return Finding(path, f"unknown key {path[-1]}", _did_you_mean(str(path[-1])))
+        return Finding(path, f"unknown key {name}", _did_you_mean(path))
     if details["type"] == "missing":
-        path = details["loc"]
-        return Finding(path[:-1], f"key {path[-1]} is missing", "add it")
-    message = details["msg"][0].lower() + details["msg"][1:]
-    return Finding(path, message, "see docs/site-file.md")
+        return Finding(path, f"key {name} is missing", "add it")
+    value = details["input"]
+    shown = "the value" if isinstance(value, dict | list) else json.dumps(value, ensure_ascii=False)
+    if len(shown) > 60:
+        shown = f"{shown[:57]}…"
+    what, mend = _words(details)
+    return Finding(path, f"{shown} {what}", mend)
 
 
-def _did_you_mean(key: str) -> str:
-    near = difflib.get_close_matches(key, _ALL_KEYS, n=1)
-    return f"did you mean {near[0]}?" if near else "remove it, or see docs/site-file.md"
+def _words(details: ErrorDetails) -> tuple[str, str]:
+    """What is wrong with a value, and the mend."""
+    kind, where = details["type"], str(details["loc"][-1:])
+    if kind == "value_error":  # only the ipaddress module raises any
+        if "interface" in where:
+            return "is no IP address with prefix length", "write it like 192.0.2.1/24"
+        if "address" in where:
+            return "is no IP address", 'write it like 192.0.2.1 or "2001:db8::1"'
+        return "is no network", 'write it like 192.0.2.0/24 or "2001:db8::/64", the rest all zeros'
+    # `Input should be 'none' or 'http'`: what follows the subject.
+    _, should, rest = details["msg"].replace(" after validation", "").partition("should ")
+    return WORDS.get(kind, (should + rest or f"is wrong ({details['msg']})", "change it"))
 
 
-_ALL_KEYS = frozenset(
-    field
-    for name in model.__all__
-    if isinstance(kind := getattr(model, name), type) and issubclass(kind, BaseModel)
-    for field in kind.model_fields
-)
+def _did_you_mean(path: Key) -> str:
+    known = _known_keys(path[:-1])
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    return f"did you mean {near[0]}?" if near else f"take one of: {', '.join(known)}"
+
+
+def _known_keys(path: Key) -> list[str]:
+    """What the part of the site at `path` may have."""
+    model: type[BaseModel] = Site
+    for part in path:
+        if isinstance(part, str):
+            inner = _model_in(model.model_fields[part].annotation)
+            assert inner is not None, path
+            model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model in `list[Unit]` or `Lab | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
