@@ -10,7 +10,7 @@ import yaml
 
 from pointsman.errors import SiteError
 
-__all__ = ["Document", "Key", "read_document"]
+__all__ = ["Document", "Key", "one_line", "read_document"]
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 20
@@ -53,7 +53,8 @@ def read_document(path: Path) -> Document:
         node = yaml.compose(data.decode(), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SiteError(f"{path}:{line}: {error.problem}", "mend the YAML") from None
+        problem = one_line(str(error.problem))
+        raise SiteError(f"{path}:{line}: {problem}", "mend the YAML") from None
     except RecursionError:
         raise _too_deep(path, 1) from None
     except (yaml.YAMLError, ValueError) as error:
@@ -63,6 +64,11 @@ def read_document(path: Path) -> Document:
         raise SiteError(f"{path}:1: the file is empty", "begin with examples/demo.yaml")
     document.value = _Reader(document).value(node, ())
     return document
+
+
+def one_line(text: str) -> str:
+    """Keys and values may hold anything; what people see holds no line end and no escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _too_deep(path: Path, line: int) -> SiteError:
@@ -112,7 +118,7 @@ class _Reader:
         try:
             value = self._scalars.construct_object(node)
         except BAD_SCALAR:
-            kind = node.tag.rpartition(":")[2]
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
             raise self._error(node, f"{_shown(node)} is no {kind}", "mend or quote it") from None
         if isinstance(value, str):
             return self._unicode(node, value)
@@ -132,4 +138,4 @@ class _Reader:
         return text
 
     def _error(self, node: yaml.Node, what: str, mend: str) -> SiteError:
-        return SiteError(f"{self._path}:{node.start_mark.line + 1}: {what}", mend)
+        return SiteError(f"{self._path}:{node.start_mark.line + 1}: {one_line(what)}", mend)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pointsman.config.crosscheck import Finding, crosscheck
-from pointsman.config.document import Document, Key, read_document
+from pointsman.config.document import Document, Key, one_line, read_document
 from pointsman.config.model import Site
 from pointsman.errors import SiteError
 
@@ -49,13 +49,8 @@ def _site_error(document: Document, findings: list[Finding]) -> SiteError:
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     line = document.lines[document.nearest(first.path)]
     where = f"{_dotted(first.path)}: " if first.path else ""
-    what = _one_line(f"{where}{first.what}")
-    return SiteError(f"{document.path}:{line}: {what}", _one_line(first.mend) + more)
-
-
-def _one_line(text: str) -> str:
-    """Keys and values may hold anything; what people see holds no line end, no escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    what = one_line(f"{where}{first.what}")
+    return SiteError(f"{document.path}:{line}: {what}", one_line(first.mend) + more)
 
 
 def _dotted(path: Key) -> str:
