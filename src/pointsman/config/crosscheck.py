@@ -220,9 +220,9 @@ def _lab(site: Site) -> Iterator[Finding]:
         return
     networks = {4: site.lab.network.ipv4, 6: site.lab.network.ipv6}
     nodes: list[tuple[Path, list[Address]]] = [
-        (("units", i, "addresses"), [*unit.addresses, *unit.tunnel])
-        for i, unit in enumerate(site.units)
+        (("units", i, "addresses"), unit.addresses) for i, unit in enumerate(site.units)
     ]
+    nodes += [(("units", i, "tunnel"), unit.tunnel) for i, unit in enumerate(site.units)]
     nodes += [(("hosts", i, "addresses"), host.addresses) for i, host in enumerate(site.hosts)]
     nodes += [
         (("lab", "bystanders", i, "addresses"), b.addresses)

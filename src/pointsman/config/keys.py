@@ -28,14 +28,18 @@ def load_key(path: Path) -> bytes:
     Raises SystemRefusal if there is no such file, others may read it, or it holds anything else.
     """
     try:
-        text = path.read_text(encoding="ascii")
         mode = path.stat().st_mode
+        text = path.read_text(encoding="ascii")
     except FileNotFoundError:
         raise SystemRefusal(
             f"key file {path}: there is none", f"make one: pointsman keys make {path}"
         ) from None
-    except (OSError, UnicodeError) as error:
-        raise SystemRefusal(f"key file {path}: {error}", "name another with --key-file") from error
+    except UnicodeError:
+        text = ""
+    except OSError as error:
+        raise SystemRefusal(
+            f"key file {path}: {error.strerror}", "name another with --key-file"
+        ) from error
     if mode & OTHERS:
         raise SystemRefusal(
             f"key file {path}: others than its owner may use it", f"chmod 600 {path}"

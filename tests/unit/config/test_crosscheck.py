@@ -1,0 +1,379 @@
+"""What is wrong with a site whose parts are each well formed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pointsman.config.crosscheck import MATCH_TEXT, Finding, crosscheck
+from pointsman.config.load import load_site
+from pointsman.config.model import Site
+from pointsman.datapath import abi
+from pointsman.errors import SiteError
+
+DEMO = Path(__file__).parents[3] / "examples" / "demo.yaml"
+Document = dict[str, Any]
+Edit = Callable[[Document], Any]
+
+WEB = ("services", 0)
+RULE = (*WEB, "rules", 0)
+
+
+def findings(edit: Edit) -> list[Finding]:
+    """Of the demo site after an edit."""
+    document: Document = yaml.safe_load(DEMO.read_text())
+    edit(document)
+    return crosscheck(Site.model_validate(document))
+
+
+def the_only(found: list[Finding]) -> Finding:
+    assert len(found) == 1, found
+    return found[0]
+
+
+def node(document: Document, kind: str, number: int) -> Document:
+    entry: Document = document[kind][number]
+    return entry
+
+
+def rule(**conditions: Any) -> Edit:
+    """Replaces the first rule of service web."""
+
+    def edit(document: Document) -> None:
+        document["services"][0]["rules"][0] = {**conditions, "pool": "a"}
+
+    return edit
+
+
+def test_demo_has_nothing_wrong() -> None:
+    assert findings(lambda _: None) == []
+
+
+@pytest.mark.parametrize(
+    ("edit", "path", "what"),
+    [
+        (lambda d: node(d, "units", 1).update(name="u1"), ("units", 1), "node u1"),
+        (lambda d: node(d, "hosts", 2).update(name="u2"), ("hosts", 2), "node u2"),
+        (
+            lambda d: node(d["lab"], "clients", 0).update(name="u1"),
+            ("lab", "clients", 0),
+            "node u1",
+        ),
+        (
+            lambda d: d["lab"].update(bystanders=[{"name": "c1", "addresses": ["10.1.0.9"]}]),
+            ("lab", "bystanders", 0),
+            "node c1",
+        ),
+        (lambda d: d["pools"].append({**node(d, "pools", 0)}), ("pools", 3), "pool a"),
+        (lambda d: node(d, "services", 1).update(name="web"), ("services", 1), "service web"),
+        (
+            lambda d: node(d, "pools", 0).update(members=[{"host": "h1"}, {"host": "h1"}]),
+            ("pools", 0, "members", 1),
+            "host h1",
+        ),
+    ],
+)
+def test_name_given_twice(edit: Edit, path: tuple[str | int, ...], what: str) -> None:
+    first = findings(edit)[0]
+    assert first.path[: len(path)] == path
+    assert first.what == f"{what} is there twice"
+    assert first.mend == "give each its own name"
+
+
+def test_pools_and_hosts_may_share_a_name() -> None:
+    def edit(document: Document) -> None:
+        document["pools"][0]["name"] = "h1"
+        document["services"][0]["rules"][0]["pool"] = "h1"
+
+    assert findings(edit) == []
+
+
+def test_pool_whose_weights_are_all_0_is_drained() -> None:
+    assert findings(lambda d: node(d, "pools", 0)["members"][0].update(weight=0)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "addresses"),
+    [
+        ("units", "addresses", ["10.1.0.1", "10.1.0.3"]),
+        ("units", "tunnel", ["fd00:1::1:1", "fd00:1::1:3"]),
+        ("hosts", "addresses", ["10.1.0.11", "10.1.0.19"]),
+    ],
+)
+def test_two_addresses_of_a_family(kind: str, key: str, addresses: list[str]) -> None:
+    family = "IPv6" if ":" in addresses[0] else "IPv4"
+    first = findings(lambda d: node(d, kind, 0).update({key: addresses}))[0]
+    assert first == Finding((kind, 0, key), f"two {family} addresses", "keep one of each family")
+
+
+@pytest.mark.parametrize(
+    ("edit", "finding"),
+    [
+        (
+            lambda d: node(d, "units", 0)["tunnel"].__setitem__(0, "10.1.0.2"),
+            Finding(
+                ("units", 1, "addresses"),
+                "10.1.0.2 belongs to the tunnel of unit u1 already",
+                "give unit u2 its own",
+            ),
+        ),
+        (
+            lambda d: node(d, "units", 0)["tunnel"].__setitem__(0, "10.1.0.11"),
+            Finding(
+                ("hosts", 0, "addresses"),
+                "10.1.0.11 belongs to the tunnel of unit u1 already",
+                "give host h1 its own",
+            ),
+        ),
+        (
+            lambda d: node(d, "units", 1)["tunnel"].__setitem__(0, "10.1.1.1"),
+            Finding(
+                ("units", 1, "tunnel"),
+                "10.1.1.1 belongs to the tunnel of unit u1 already",
+                "give the tunnel of unit u2 its own",
+            ),
+        ),
+        (
+            lambda d: node(d, "services", 1)["addresses"].__setitem__(0, "10.1.1.2"),
+            Finding(
+                ("services", 1, "addresses"),
+                "10.1.1.2 belongs to the tunnel of unit u2",
+                "take an address for services alone",
+            ),
+        ),
+        (
+            lambda d: node(d, "services", 1)["addresses"].__setitem__(0, "10.1.0.13"),
+            Finding(
+                ("services", 1, "addresses"),
+                "10.1.0.13 belongs to host h3",
+                "take an address for services alone",
+            ),
+        ),
+        (
+            lambda d: node(d, "services", 1).update(port=80, addresses=["203.0.113.10"]),
+            Finding(
+                ("services", 1, "addresses"),
+                "203.0.113.10 port 80 is service web already",
+                "give one of them another address or port",
+            ),
+        ),
+        (
+            lambda d: node(d, "services", 1)["addresses"].append("203.0.113.10"),
+            Finding(
+                ("services", 1, "addresses"),
+                "203.0.113.10 port 81 is service plain already",
+                "give one of them another address or port",
+            ),
+        ),
+    ],
+)
+def test_address_with_two_meanings(edit: Edit, finding: Finding) -> None:
+    assert the_only(findings(edit)) == finding
+
+
+@pytest.mark.parametrize(
+    ("edit", "path", "what", "mend"),
+    [
+        (
+            lambda d: node(d, "services", 1).update(pool="al"),
+            ("services", 1, "pool"),
+            "no pool is named al",
+            "name one of: a, all, b",
+        ),
+        (
+            lambda d: node(d, "services", 0)["rules"][1].update(pool="c"),
+            (*WEB, "rules", 1, "pool"),
+            "no pool is named c",
+            "name one of: a, all, b",
+        ),
+        (
+            lambda d: node(d, "pools", 1)["members"][1].update(host="h4"),
+            ("pools", 1, "members", 1, "host"),
+            "no host is named h4",
+            "name one of: h1, h2, h3",
+        ),
+    ],
+)
+def test_unknown_reference(edit: Edit, path: tuple[str | int, ...], what: str, mend: str) -> None:
+    assert the_only(findings(edit)) == Finding(path, what, mend)
+
+
+GIVE = "give it one, or take that family's address from the service"
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (
+            lambda d: node(d, "hosts", 1).update(addresses=["10.1.0.12"]),
+            "host h2 of pool b has no IPv6 address",
+        ),
+        (
+            lambda d: node(d, "hosts", 0).update(addresses=["fd00:1::11"]),
+            "host h1 of pool a has no IPv4 address",
+        ),
+        (
+            lambda d: node(d, "units", 1).update(tunnel=["10.1.1.2"]),
+            "unit u2 has no IPv6 address under `tunnel`",
+        ),
+        (
+            lambda d: node(d, "units", 0).update(addresses=["fd00:1::1"]),
+            "unit u1 has no IPv4 address under `addresses`",
+        ),
+    ],
+)
+def test_node_without_the_family_of_a_vip(edit: Edit, what: str) -> None:
+    assert findings(edit)[0] == Finding((*WEB, "addresses"), what, GIVE)
+
+
+def test_family_that_no_service_has_is_needed_nowhere() -> None:
+    def edit(document: Document) -> None:
+        for service in document["services"]:
+            service["addresses"] = ["203.0.113.10"]
+        for entry in [*document["units"], *document["hosts"]]:
+            entry["addresses"] = entry["addresses"][:1]
+        for unit in document["units"]:
+            unit["tunnel"] = unit["tunnel"][:1]
+
+    assert findings(edit) == []
+
+
+@pytest.mark.parametrize(
+    ("edit", "path", "what", "mend"),
+    [
+        (rule(), RULE, "the rule asks nothing", "add a condition, or use the default pool"),
+        (
+            rule(header={"X Y": "1"}),
+            (*RULE, "header"),
+            "'X Y' is no header name",
+            "use letters, digits and -",
+        ),
+        (
+            rule(header={"Host": "a"}),
+            (*RULE, "header"),
+            "Host has a condition of its own",
+            "use `host:`",
+        ),
+        (
+            rule(header={"COOKIE": "a=b"}),
+            (*RULE, "header"),
+            "COOKIE has a condition of its own",
+            "use `cookie:`",
+        ),
+        (rule(path="a"), (*RULE, "path"), "'a' begins with no /", "begin it with /"),
+        (rule(path_prefix="a"), (*RULE, "path_prefix"), "'a' begins with no /", "begin it with /"),
+        (
+            lambda d: node(d, "services", 0).update(inspect="none"),
+            (*WEB, "rules"),
+            "service web has rules, but looks at nothing",
+            "add `inspect: http`",
+        ),
+    ],
+)
+def test_wrong_rule(edit: Edit, path: tuple[str | int, ...], what: str, mend: str) -> None:
+    assert the_only(findings(edit)) == Finding(path, what, mend)
+
+
+@pytest.mark.parametrize(
+    ("key", "fits", "too_long"),
+    [
+        ("path", "/" + 61 * "é", "/" + 62 * "é"),
+        ("path_prefix", "/" + 61 * "é", "/" + 62 * "é"),
+        ("host", 62 * "é", 63 * "é"),
+        ("host", 41 * "İ", 42 * "İ"),  # lower case takes three bytes of what takes two
+        ("method", 62 * "é", 63 * "é"),
+        ("header", {"X-Name": 117 * "v"}, {"X-Name": 118 * "v"}),
+        ("cookie", {"name": 119 * "v"}, {"name": 120 * "v"}),
+    ],
+)
+def test_condition_fits_what_the_programs_compare(key: str, fits: Any, too_long: Any) -> None:
+    assert findings(rule(**{key: fits})) == []
+    finding = the_only(findings(rule(**{key: too_long})))
+    assert finding.path == (*RULE, key)
+    assert finding.what == "longer than 124 bytes"
+    assert finding.mend
+
+
+def test_longest_condition_is_the_packet_programs() -> None:
+    assert MATCH_TEXT == abi.MATCH_TEXT
+
+
+def test_1024_rules_and_no_more(tmp_path: Path) -> None:
+    document: Document = yaml.safe_load(DEMO.read_text())
+    document["services"][0]["rules"] = [{"path": f"/{i}", "pool": "a"} for i in range(1024)]
+    path = tmp_path / "site.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert len(load_site(path).services[0].rules) == 1024
+    document["services"][0]["rules"].append({"path": "/", "pool": "a"})
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(SiteError, match=r"services\[0\].rules: .* at most 1024 items"):
+        load_site(path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "path", "what", "mend"),
+    [
+        (
+            lambda d: node(d, "hosts", 0)["addresses"].__setitem__(0, "10.2.0.11"),
+            ("hosts", 0, "addresses"),
+            "10.2.0.11 is outside the lab's network",
+            "widen `lab.network`",
+        ),
+        (
+            lambda d: node(d, "units", 0)["tunnel"].__setitem__(0, "10.2.0.1"),
+            ("units", 0, "tunnel"),
+            "10.2.0.1 is outside the lab's network",
+            "widen `lab.network`",
+        ),
+        (
+            lambda d: d["lab"].update(bystanders=[{"name": "proxy", "addresses": ["10.2.0.9"]}]),
+            ("lab", "bystanders", 0, "addresses"),
+            "10.2.0.9 is outside the lab's network",
+            "widen `lab.network`",
+        ),
+        (
+            lambda d: d["lab"]["clients"][1].update(addresses=["10.1.7.2/24"]),
+            ("lab", "clients", 1, "addresses"),
+            "10.1.7.2/24 overlaps the lab's network",
+            "give clients networks of their own",
+        ),
+        (
+            lambda d: d["lab"]["clients"][1].update(addresses=["10.9.0.2/8"]),
+            ("lab", "clients", 1, "addresses"),
+            "10.9.0.2/8 overlaps the lab's network",
+            "give clients networks of their own",
+        ),
+    ],
+)
+def test_lab(edit: Edit, path: tuple[str | int, ...], what: str, mend: str) -> None:
+    assert the_only(findings(edit)) == Finding(path, what, mend)
+
+
+def test_lab_without_a_network_of_a_family() -> None:
+    first = findings(lambda d: d["lab"]["network"].update(ipv6=None))[0]
+    assert first == Finding(
+        ("units", 0, "addresses"), "the lab has no network for fd00:1::1", "add lab.network.ipv6"
+    )
+
+
+def test_site_without_a_lab_may_have_any_addresses() -> None:
+    def edit(document: Document) -> None:
+        del document["lab"]
+        document["hosts"][0]["addresses"][0] = "192.0.2.77"
+
+    assert findings(edit) == []
+
+
+def test_several_findings_are_counted_and_the_first_has_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        DEMO.read_text().replace("pool: b}", "pool: x}").replace("host: h3", "host: h9")
+    )
+    with pytest.raises(SiteError) as caught:
+        load_site(path)
+    assert caught.value.what == f"{path}:16: pools[1].members[1].host: no host is named h9"
+    assert caught.value.mend == "name one of: h1, h2, h3 (and 2 more)"
