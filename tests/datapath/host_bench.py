@@ -50,10 +50,11 @@ class HostBench:
     def counts(self) -> dict[str, int]:
         return {reason.name.lower(): count for reason, count in self.datapath.counts().items()}
 
-    def send(self, frame: bytes) -> Outcome:
+    def send(self, frame: bytes, *, gso_size: int = 0) -> Outcome:
         """Every packet ends in exactly one reason."""
         before = self.counts()
-        result = testrun.test_run(self.datapath.program_fd("restore"), frame)
+        context = testrun.skb_context(1, gso_size=gso_size) if gso_size else None
+        result = testrun.test_run(self.datapath.program_fd("restore"), frame, ctx=context)
         changed = {reason: count - before[reason] for reason, count in self.counts().items()}
         counted = [reason for reason, count in changed.items() if count]
         assert sum(changed.values()) == 1, f"counted {changed}"

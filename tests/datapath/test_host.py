@@ -14,6 +14,7 @@ from models import notice_tag
 from packets import CLIENT, HOSTS, ROUTER_MAC, TUNNEL, UNIT_MAC, VIP, Client, ip_of, split
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP, Ether
+from scapy.utils import checksum
 from site_file import KEY, make_site
 
 from pointsman.datapath import abi
@@ -51,6 +52,28 @@ def test_a_known_flow_id_is_turned_back(
         / client.packet(b"q" * size, flags=flags, seq=9, ack=8, ttl=5)
     )
     assert outcome.frame == wanted
+
+
+def test_what_gro_has_put_together_keeps_the_sum_of_its_pseudo_header(
+    host: HostBench, version: int
+) -> None:
+    """So that a host may send it on, to a container say."""
+    client = Client(version)
+    host.teach(client)
+    frame = bytearray(host.tunnelled(version, b"q" * 3000, flags="A", seq=9, ack=8))
+    at = 14 + {4: 20, 6: 40}[version] + 16
+    frame[at : at + 2] = pseudo_sum(bytes(frame), version)
+    outcome = host.send(bytes(frame), gso_size=1448)
+    assert outcome.reason == "restored"
+    assert outcome.frame[at : at + 2] == pseudo_sum(outcome.frame, version)
+
+
+def pseudo_sum(frame: bytes, version: int) -> bytes:
+    """Addresses, length, protocol: not complemented, as CHECKSUM_PARTIAL has it."""
+    first, last, segment_at = {4: (26, 34, 34), 6: (22, 54, 54)}[version]
+    length = len(frame) - segment_at
+    data = frame[first:last] + length.to_bytes(4, "big") + bytes([0, 0, 0, 6])
+    return (checksum(data) ^ 0xFFFF).to_bytes(2, "big")
 
 
 def test_an_unknown_flow_id_becomes_a_notice(host: HostBench, version: int) -> None:

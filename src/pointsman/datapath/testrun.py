@@ -17,6 +17,7 @@ ROOM = 4096  # a program may lengthen its packet by less than this
 SKB_BYTES = 192
 SKB_MARK = 8
 SKB_IFINDEX = 40
+SKB_GSO_SIZE = 176
 
 
 class RunResult(NamedTuple):
@@ -54,9 +55,10 @@ def xdp_context(frame_bytes: int, ifindex: int) -> bytes:
     return struct.pack("<6I", 0, frame_bytes, 0, ifindex, 0, 0)
 
 
-def skb_context(ifindex: int, mark: int = 0) -> bytes:
-    """A struct __sk_buff: a packet at this interface, with this mark."""
+def skb_context(ifindex: int, mark: int = 0, gso_size: int = 0) -> bytes:
+    """A struct __sk_buff: a packet at this interface, with this mark, made of such segments."""
     context = bytearray(SKB_BYTES)
     struct.pack_into("<I", context, SKB_MARK, mark)
     struct.pack_into("<I", context, SKB_IFINDEX, ifindex)
+    struct.pack_into("<I", context, SKB_GSO_SIZE, gso_size)
     return bytes(context)

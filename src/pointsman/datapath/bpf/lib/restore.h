@@ -33,34 +33,59 @@ static __always_inline bool is_early(struct __sk_buff *skb, const void *client, 
 	return tick_now() - learnt < EARLY_TICKS;
 }
 
-/* client: the client's 4-tuple, as in the map; old: addresses then ports, as in the packet. */
-static __always_inline long restore4(struct __sk_buff *skb, const struct flow_key4 *client,
-				     const struct flow_key4 *old)
+/* The TCP checksum field after the addresses and the rest have changed by these sums. What GRO has
+ * put together has the sum of its pseudo-header there, for whoever sends it on (CHECKSUM_PARTIAL). */
+static __always_inline __u16 tcp_check_after(const struct __sk_buff *skb, __u16 check, __u32 addresses,
+					     __u32 rest)
 {
-	const __u32 ip = ETH_HLEN, tcp = ETH_HLEN + sizeof(struct iphdr);
-	const __u32 check = tcp + offsetof(struct tcphdr, check);
-	struct flow_key4 from = *old, to = *client;
-	__s64 addresses = bpf_csum_diff((__be32 *)&from, 8, (__be32 *)&to, 8, 0);
-
-	return bpf_l4_csum_replace(skb, check, 0, addresses, BPF_F_PSEUDO_HDR) ||
-	       bpf_l4_csum_replace(skb, check, *(__be32 *)&from.sport, *(__be32 *)&to.sport, 4) ||
-	       bpf_l3_csum_replace(skb, ip + offsetof(struct iphdr, check), 0, addresses, 0) ||
-	       bpf_skb_store_bytes(skb, ip + offsetof(struct iphdr, saddr), &to, 8, 0) ||
-	       bpf_skb_store_bytes(skb, tcp, &to.sport, 4, 0);
+	return skb->gso_size ? csum_fold(check + addresses) :
+			       csum_apply(check, csum_fold(addresses + rest));
 }
 
-/* No pseudo-header flag: without an IP checksum, the change of the addresses and that of the TCP
- * checksum cancel out in a sum over the whole packet (CHECKSUM_COMPLETE). */
-static __always_inline long restore6(struct __sk_buff *skb, const struct flow_key6 *client,
-				     const struct flow_key6 *old)
+/* Both write into the packet, whose headers are in its linear part (writable_ip). `client` is the
+ * client's 4-tuple, addresses then ports, as the packet had them before the unit turned them. */
+static __always_inline void restore4(struct __sk_buff *skb, struct iphdr *ip, struct tcphdr *tcp,
+				     const struct flow_key4 *client)
 {
-	const __u32 ip = ETH_HLEN, tcp = ETH_HLEN + sizeof(struct ipv6hdr);
-	struct flow_key6 from = *old, to = *client;
-	__s64 all = bpf_csum_diff((__be32 *)&from, sizeof(from), (__be32 *)&to, sizeof(to), 0);
+	__u32 addresses = csum_add_block(csum_sub_block(0, &ip->saddr, 8), client, 8);
+	__u32 ports = csum_add_block(csum_sub_block(0, &tcp->source, 4), &client->sport, 4);
 
-	return bpf_l4_csum_replace(skb, tcp + offsetof(struct tcphdr, check), 0, all, 0) ||
-	       bpf_skb_store_bytes(skb, ip + offsetof(struct ipv6hdr, saddr), &to, 32, 0) ||
-	       bpf_skb_store_bytes(skb, tcp, &to.sport, 4, 0);
+	tcp->check = tcp_check_after(skb, tcp->check, addresses, ports);
+	ip->check = csum_apply(ip->check, csum_fold(addresses));
+	__builtin_memcpy(&ip->saddr, client, 8);
+	__builtin_memcpy(&tcp->source, &client->sport, 4);
+	/* A driver's sum over the whole packet (CHECKSUM_COMPLETE) has changed by what the TCP
+	 * checksum took of the addresses; in the IP header, address and checksum cancel out. */
+	bpf_csum_update(skb, (__u16)~csum_fold(addresses));
+}
+
+/* Without an IP checksum, the addresses and the TCP checksum cancel out in such a sum. */
+static __always_inline void restore6(struct __sk_buff *skb, struct ipv6hdr *ip, struct tcphdr *tcp,
+				     const struct flow_key6 *client)
+{
+	__u32 addresses = csum_add_block(csum_sub_block(0, &ip->saddr, 32), client, 32);
+	__u32 ports = csum_add_block(csum_sub_block(0, &tcp->source, 4), &client->sport, 4);
+
+	tcp->check = tcp_check_after(skb, tcp->check, addresses, ports);
+	__builtin_memcpy(&ip->saddr, client, 32);
+	__builtin_memcpy(&tcp->source, &client->sport, 4);
+}
+
+/* The IP header, with a TCP header behind it, in the linear part of the skb and ours to write; or NULL. */
+static __always_inline void *writable_ip(struct __sk_buff *skb, const bool v6)
+{
+	const __u32 need = ETH_HLEN + ip_header_bytes(v6) + sizeof(struct tcphdr);
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (data + need > end) {
+		if (bpf_skb_pull_data(skb, need))
+			return NULL;
+		data = (void *)(long)skb->data;
+		end = (void *)(long)skb->data_end;
+		if (data + need > end)
+			return NULL;
+	}
+	return data + ETH_HLEN;
 }
 
 /* ---- unknown flow ids ---- */
@@ -111,7 +136,7 @@ static __always_inline int restore_segment(struct __sk_buff *skb, const union ma
 	struct mapping4 *m4 = NULL;
 	struct mapping6 *m6 = NULL;
 	bool early;
-	long error;
+	void *ip;
 
 	if (v6) {
 		m6 = mapping_find6(key);
@@ -126,8 +151,14 @@ static __always_inline int restore_segment(struct __sk_buff *skb, const union ma
 	}
 	if (early)
 		return finish(REASON_EARLY, TC_DROP);
-	error = v6 ? restore6(skb, &m6->key, &outer->v6) : restore4(skb, &m4->key, &outer->v4);
-	return error ? finish(REASON_HOST_INTERNAL, TC_DROP) : finish(REASON_RESTORED, TC_NEXT);
+	ip = writable_ip(skb, v6);
+	if (!ip)
+		return finish(REASON_HOST_MALFORMED, TC_DROP);
+	if (v6)
+		restore6(skb, ip, ip + sizeof(struct ipv6hdr), &m6->key);
+	else
+		restore4(skb, ip, ip + sizeof(struct iphdr), &m4->key);
+	return finish(REASON_RESTORED, TC_NEXT);
 }
 
 #endif
