@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 __all__ = ["BPF", "build", "compile_object", "find_clang"]
@@ -37,22 +38,29 @@ def find_clang() -> str:
 
 
 def compile_object(source: Path, target: Path) -> None:
-    """Replaces `target` at once, so that nobody ever loads half of one."""
+    """Replaces `target` at once, so that nobody ever loads half of one.
+
+    SystemExit, status 2, after the compiler's own messages if it refuses.
+    """
     multiarch = f"/usr/include/{platform.machine()}-linux-gnu"  # where Debian has asm/types.h
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as folder:
         fresh = Path(folder) / target.name
         command = [find_clang(), *FLAGS, f"-I{multiarch}", "-c", str(source), "-o", str(fresh)]
+        started_ns = time.time_ns()
         if subprocess.run(command, check=False, cwd=source.parent).returncode:
             raise SystemExit(2)
+        # As old as what was read: a source that changed meanwhile is newer.
+        os.utime(fresh, ns=(started_ns, started_ns))
         fresh.replace(target)
 
 
-def build() -> None:
-    headers = max(path.stat().st_mtime for path in (BPF / "lib").glob("*.h"))
-    for source in sorted(BPF.glob("*.bpf.c")):
+def build(folder: Path = BPF) -> None:
+    """Brings every object of a folder with sources, and their headers in `lib`, up to date."""
+    common = [Path(__file__), *(folder / "lib").glob("*.h")]
+    for source in sorted(folder.glob("*.bpf.c")):
         target = source.with_suffix(".o")
-        newest = max(headers, source.stat().st_mtime)
-        if not target.exists() or target.stat().st_mtime < newest:
+        newest = max(path.stat().st_mtime_ns for path in (source, *common))
+        if not target.exists() or target.stat().st_mtime_ns < newest:
             compile_object(source, target)
 
 
