@@ -1,6 +1,8 @@
 # make demo, make test: both install what is missing first (Debian 12, root).
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest -q
+# Folders whose modules import each other by bare names, so that each is checked by itself.
+SCRIPTS := $(wildcard tests/datapath tests/lab bench demo)
 
 .PHONY: demo test bench setup build lint test-unit test-datapath test-lab generate clean
 
@@ -21,10 +23,8 @@ build: setup
 lint: build
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy src tools hatch_build.py tests/unit tests/repo $(wildcard demo/*.py bench/*.py)
-# Each of these has modules of its own beside its tests, and a conftest.
-	MYPYPATH=tests/datapath $(PYTHON) -m mypy tests/datapath
-	MYPYPATH=tests/lab $(PYTHON) -m mypy tests/lab
+	$(PYTHON) -m mypy src tools hatch_build.py $(wildcard tests/*.py) tests/unit tests/repo
+	set -e; for folder in $(SCRIPTS); do MYPYPATH=$$folder $(PYTHON) -m mypy $$folder; done
 
 test-unit: build
 	$(PYTEST) -n 2 tests/unit tests/repo

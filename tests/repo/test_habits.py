@@ -176,3 +176,11 @@ def test_every_c_file_begins_with_its_licence() -> None:
     assert {path.suffix for path in files} == set(first)
     wrong = {named(p) for p in files if p.read_text().splitlines()[0] != first[p.suffix]}
     assert wrong == set()
+
+
+@pytest.mark.parametrize("folder", ["datapath", "lab"])
+def test_tests_that_need_root_say_so(folder: str) -> None:
+    files = list((ROOT / "tests" / folder).glob("test_*.py"))
+    assert files
+    mark = f"\npytestmark = pytest.mark.{folder}\n"
+    assert {named(path) for path in files if mark not in path.read_text()} == set()

@@ -13,6 +13,8 @@ __all__ = ["Finding", "Path", "crosscheck"]
 Path = tuple[str | int, ...]
 MATCH_TEXT = 124
 """Bytes of one condition that the packet programs compare (MATCH_TEXT of abi.h)."""
+MAX_DECK = 1024
+"""Cards that a pool has in the packet programs (MAX_DECK of abi.h): each host needs one."""
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FAMILY = {4: "IPv4", 6: "IPv6"}
 
@@ -132,6 +134,12 @@ def _references(site: Site) -> Iterator[Finding]:
         yield from _repeated(
             ((("pools", i, "members", j), m.host) for j, m in enumerate(pool.members)), "host"
         )
+        if sum(member.weight > 0 for member in pool.members) > MAX_DECK:
+            yield Finding(
+                ("pools", i, "members"),
+                f"more than {MAX_DECK} members with a weight",
+                "make it several pools, or set weights to 0",
+            )
     for i, service in enumerate(site.services):
         if service.pool not in pools:
             yield _unknown(("services", i, "pool"), "pool", service.pool, pools)
