@@ -8,6 +8,7 @@ that an agent attaches.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 from pointsman.datapath.features import OBJECTS, require_objects
 from pointsman.errors import SystemRefusal
 from pointsman.lab.lab import Lab
+from pointsman.lab.network import switch_off, switch_on
 from pointsman.lab.plan import ROUTER, Kind
 
 __all__ = ["Direction", "Losses", "drop"]
@@ -24,6 +26,10 @@ __all__ = ["Direction", "Losses", "drop"]
 DROP = "drop.bpf.o"
 FILTER = ["pref", "1", "handle", "1", "bpf"]
 """A place of its own: the kernel refuses a second program there."""
+
+
+_depth: Counter[str] = Counter()
+"""Faults at work, by lab: the first takes the switch out, the last puts it back."""
 
 
 class Direction(StrEnum):
@@ -54,6 +60,7 @@ def drop(lab: Lab, node: str, direction: Direction, permille: int) -> Iterator[L
     require_objects([DROP])
     with ExitStack() as stack:
         stack.enter_context(_single_segments(lab))
+        stack.enter_context(_through_every_port(lab))
         stack.enter_context(_attached(lab, node, hook))
         map_id = _map_id(lab, node, hook)
         share = [str(byte) for byte in permille.to_bytes(4, "little") + bytes(20)]
@@ -67,6 +74,21 @@ def drop(lab: Lab, node: str, direction: Direction, permille: int) -> Iterator[L
             )
             losses.seen = entry["formatted"]["value"]["seen"]
             losses.dropped = entry["formatted"]["value"]["dropped"]
+
+
+@contextmanager
+def _through_every_port(lab: Lab) -> Iterator[None]:
+    """The lab's switch bypasses the egress of ports, where losses towards a node happen."""
+    outermost = _depth[lab.name] == 0
+    if outermost:
+        switch_off(lab.name, lab.plan)
+    _depth[lab.name] += 1
+    try:
+        yield
+    finally:
+        _depth[lab.name] -= 1
+        if outermost:
+            switch_on(lab.name, lab.plan)
 
 
 @contextmanager

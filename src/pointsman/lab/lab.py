@@ -25,6 +25,7 @@ from pointsman.lab import agents, namespaces, network, processes
 from pointsman.lab.nginx import Nginx
 from pointsman.lab.plan import LAN, ROUTER, Kind, Plan, make_plan
 from pointsman.lab.state import LabRecord, LabState, LabStatus, NodeRecord, NodeStatus
+from pointsman.lab.switch import SWITCH
 
 __all__ = ["Lab"]
 
@@ -112,7 +113,7 @@ class Lab:
         for tool, package in needed.items():
             if shutil.which(tool) is None:
                 raise SystemRefusal(f"{tool}: not found", f"apt install {package}")
-        require_objects([network.PASS, network.WIRE])
+        require_objects([network.PASS, network.WIRE, SWITCH])
 
     def _runs_nginx(self) -> bool:
         return self.site.lab is not None and self.site.lab.application is Application.NGINX

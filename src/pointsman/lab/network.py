@@ -17,10 +17,10 @@ from pyroute2 import IPRoute
 from pointsman.config.model import Address, Interface
 from pointsman.datapath.features import OBJECTS
 from pointsman.errors import SystemRefusal
-from pointsman.lab import namespaces
+from pointsman.lab import namespaces, switch
 from pointsman.lab.plan import LAN, ROUTER, Kind, Node, Plan, Route
 
-__all__ = ["PASS", "WIRE", "build", "netns_name"]
+__all__ = ["PASS", "WIRE", "build", "netns_name", "switch_off", "switch_on"]
 
 PASS = "pass.bpf.o"
 WIRE = "wire.bpf.o"
@@ -73,6 +73,20 @@ def build(lab: str, plan: Plan) -> None:
     _set_offloads(lab, plan)
     _let_units_transmit(lab, plan)
     _forget_hashes(lab, plan)
+    switch_on(lab, plan)
+
+
+def switch_on(lab: str, plan: Plan) -> None:
+    """Frames between nodes of the LAN take the short way (switch.py)."""
+    names = {node.name: netns_name(lab, node.name) for node in plan.nodes}
+    with _open(netns_name(lab, ROUTER)) as router:
+        switch.plug_in(plan, router, names)
+
+
+def switch_off(lab: str, plan: Plan) -> None:
+    """They take the bridge, port by port."""
+    with _open(netns_name(lab, ROUTER)) as router:
+        switch.unplug(plan, router)
 
 
 def _make_namespace(name: str, sysctls: dict[str, int]) -> None:
