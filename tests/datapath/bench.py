@@ -73,7 +73,10 @@ class UnitBench:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self.datapath.close()
 
@@ -144,5 +147,3 @@ class UnitBench:
         acked = self.send(client.frame(flags="A", seq=client.isn + 1, ack=77))
         assert acked.reason == "hit"
         return bundled
-
-

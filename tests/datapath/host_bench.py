@@ -39,7 +39,10 @@ class HostBench:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self.datapath.close()
 
@@ -109,4 +112,6 @@ class HostBench:
         }
         outer = ip_of(version, TUNNEL[version], HOSTS[version][0], ttl=tcp.pop("ttl", 64))
         segment = outer / TCP(window=1024, **ports, **tcp)
-        return bytes(Ether(src=ROUTER_MAC, dst=UNIT_MAC) / (segment / payload if payload else segment))
+        return bytes(
+            Ether(src=ROUTER_MAC, dst=UNIT_MAC) / (segment / payload if payload else segment)
+        )

@@ -46,9 +46,7 @@ def _read(data: bytes, headers: bool) -> Request | None:
     if not line or not re.match(rb"HTTP/1\..", line["version"], re.DOTALL):
         return None
     authority = line["authority"]
-    request = Request(
-        line["method"], line["path"], [] if authority is None else [_host(authority)]
-    )
+    request = Request(line["method"], line["path"], [] if authority is None else [_host(authority)])
     position = line.end()
     while headers:
         if data[position : position + 1] == b"\n" or data[position : position + 2] == b"\r\n":

@@ -67,9 +67,7 @@ def test_the_bundle_carries_what_was_agreed_on(
     if flags & abi.BundleFlag.WSCALE:
         assert (bundle.snd_wscale, bundle.rcv_wscale) == (9, 7)
     assert bytes(inner) == bytes(split(client.data(GET_A, isn))[0])
-    tag = bundle_tag(
-        tag_key(unit.key), bundle.pack(), client.four_tuple, client.isn + 1, isn + 1
-    )
+    tag = bundle_tag(tag_key(unit.key), bundle.pack(), client.four_tuple, client.isn + 1, isn + 1)
     assert bundle.tag == tag.to_bytes(8, "little")
 
 
@@ -101,9 +99,7 @@ def test_first_data_with_fin_is_closing_and_still_repeatable(
     assert unit.send(client.data(GET_A, isn, flags="FPA")).reason == "bundled_again"
 
 
-def test_a_client_that_leaves_without_a_word_gets_its_end(
-    unit: UnitBench, client: Client
-) -> None:
+def test_a_client_that_leaves_without_a_word_gets_its_end(unit: UnitBench, client: Client) -> None:
     isn = unit.shake_hands(client)
     outcome = unit.send(client.data(b"", isn, flags="FA"))
     assert outcome.reason == "bundled_data"

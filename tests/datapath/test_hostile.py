@@ -33,7 +33,9 @@ def whole(packet: Packet) -> bytes:
 
 def tcp_checksum_right(frame: bytes, version: int) -> bool:
     """By the lengths that the frame claims; scapy sums what is there."""
-    length = int.from_bytes(frame[16:18], "big") if version == 4 else 40 + frame[18] * 256 + frame[19]
+    length = (
+        int.from_bytes(frame[16:18], "big") if version == 4 else 40 + frame[18] * 256 + frame[19]
+    )
     segment = frame[14 + (20 if version == 4 else 40) : 14 + length]
     addresses = frame[26:34] if version == 4 else frame[22:54]
     pseudo = addresses + len(segment).to_bytes(4, "big") + bytes([0, 0, 0, 6])

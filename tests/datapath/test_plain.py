@@ -44,9 +44,7 @@ def test_hosts_are_dealt_in_turn(unit: UnitBench, version: int) -> None:
 
 
 @pytest.mark.parametrize("flags", ["A", "PA", "UA", "AE", "AC", "FA", "RA", "R", "FPUAEC"])
-def test_a_hit_is_tunnelled_without_a_byte_added(
-    unit: UnitBench, version: int, flags: str
-) -> None:
+def test_a_hit_is_tunnelled_without_a_byte_added(unit: UnitBench, version: int, flags: str) -> None:
     client = Client(version)
     unit.open_plain(client)
     flow = unit.flow(client)

@@ -22,7 +22,9 @@ def tcx_programs(lab: Lab, node: str, device: str = "e0") -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     # target_ifindex, attach_type, query_flags, attach_flags, prog_ids, count, padding, ...
     with lab.enter_netns(node):
-        attr = bytearray(struct.pack("=IIIIQII", 0, BPF_TCX_INGRESS, 0, 0, 0, 0, 0).ljust(64, b"\0"))
+        attr = bytearray(
+            struct.pack("=IIIIQII", 0, BPF_TCX_INGRESS, 0, 0, 0, 0, 0).ljust(64, b"\0")
+        )
         struct.pack_into("=I", attr, 0, socket.if_nametoindex(device))
         buffer = (ctypes.c_char * len(attr)).from_buffer(attr)
         if libc.syscall(SYS_BPF, BPF_PROG_QUERY, buffer, len(attr)) < 0:

@@ -142,8 +142,11 @@ def _outlive_its_host_agent(lab: Lab, live: socket.socket) -> str:
 
 
 def test_sigterm_leaves_nothing_behind(lab: Lab) -> None:
-    arp = [f"net.ipv4.conf.{name}.{kind}" for name in ("all", "e0")
-           for kind in ("arp_ignore", "arp_announce")]
+    arp = [
+        f"net.ipv4.conf.{name}.{kind}"
+        for name in ("all", "e0")
+        for kind in ("arp_ignore", "arp_announce")
+    ]
     lab.kill_agent("u1", signal.SIGTERM)
     lab.kill_agent("h1", signal.SIGTERM)
     try:
@@ -177,7 +180,16 @@ def test_a_sigkills_leftovers_are_removed_by_the_next_start(lab: Lab) -> None:
 
 def test_a_second_agent_for_the_same_node_is_refused(lab: Lab) -> None:
     argv = [
-        *(sys.executable, "-m", "pointsman.cli.main", "unit", "--site", str(lab.site_path), "--node", "u1"),
+        *(
+            sys.executable,
+            "-m",
+            "pointsman.cli.main",
+            "unit",
+            "--site",
+            str(lab.site_path),
+            "--node",
+            "u1",
+        ),
         *("--run-dir", str(lab.state.socket("u1").parent), "--key-file", str(lab.state.key_file)),
     ]
     done = lab.run("u1", argv, check=False)

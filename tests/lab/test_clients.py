@@ -47,9 +47,7 @@ def test_http_client_keeps_alive(demo_lab: Lab, version: int) -> None:
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("port", [80, 81])
-def test_a_socket_that_half_closes_gets_its_answer(
-    demo_lab: Lab, version: int, port: int
-) -> None:
+def test_a_socket_that_half_closes_gets_its_answer(demo_lab: Lab, version: int, port: int) -> None:
     """It says all it has to say, ends its half, and only then reads: nginx answers at the end."""
     body = bytes(3_000_000)
     head = f"PUT /a/upload/half HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -19,9 +19,7 @@ def test_a_thousand_parallel_connections(demo_lab: Lab, version: int) -> None:
 @pytest.mark.timeout(240)
 def test_a_hundred_thousand_consecutive_connections(demo_lab: Lab) -> None:
     before = demo_lab.status("h1")["reasons"]
-    result = one_request_connections(
-        demo_lab, 4, "/a", count=100_000, parallel=1, timeout=200
-    )
+    result = one_request_connections(demo_lab, 4, "/a", count=100_000, parallel=1, timeout=200)
     assert result == Result(100_000, {})
     after = demo_lab.status("h1")["reasons"]
     # Ports came round, so connections did meet their predecessors in TIME_WAIT.

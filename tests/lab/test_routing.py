@@ -74,4 +74,3 @@ def _counted(lab: Lab, unit: str) -> int:
 def test_answers_come_from_the_service_not_from_the_host(demo_lab: Lab) -> None:
     out = fetch(demo_lab, url(4, "/a"), "--write-out", "%{remote_ip}", "--output", "/dev/null")
     assert out == VIP[4]
-

@@ -86,11 +86,7 @@ class Classifier:
     def _write_service(self, number: int, service: Service, address: Address) -> None:
         value = abi.Service(
             id=number,
-            inspect=int(
-                abi.Inspect.HTTP
-                if service.inspect is Inspect.HTTP
-                else abi.Inspect.NONE
-            ),
+            inspect=int(abi.Inspect.HTTP if service.inspect is Inspect.HTTP else abi.Inspect.NONE),
             rcv_wscale=RCV_WSCALE,
             mss=advertised_mss(address.version, self._site.tunnel.mtu),
             ruleset=number,

@@ -121,4 +121,3 @@ def _hop_report(hop: NextHop | None) -> dict[str, object]:
     if hop is None:
         return {"usable": False}
     return {"usable": True, "mac": hop.dmac.hex(":"), "ifindex": hop.ifindex}
-

@@ -49,7 +49,9 @@ def run_host(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
             log.warning("leftovers of a former run removed", things=recovered)
         interface = netlink.interface(host.interface)
         loopback = netlink.interface("lo")
-        datapath = stack.enter_context(HostDatapath(host_sizes(site, host), host_config(site, cluster_key)))
+        datapath = stack.enter_context(
+            HostDatapath(host_sizes(site, host), host_config(site, cluster_key))
+        )
         fill_tunnels(datapath, site)
         stack.callback(residue.undo)
         datapath.attach(interface.index)

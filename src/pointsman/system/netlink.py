@@ -25,6 +25,7 @@ IFA_F_NODAD = 0x02
 GROUPS = 0x1 | 0x4 | 0x40 | 0x400
 """RTMGRP_LINK, NEIGH, IPV4_ROUTE, IPV6_ROUTE."""
 
+
 def _family(address: Address) -> int:
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
 
@@ -39,7 +40,10 @@ class Netlink:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -143,9 +147,7 @@ class Netlink:
             if entry["state"] & NUD_PERMANENT:
                 return
         try:
-            self._ipr.neigh(
-                "del", family=_family(address), dst=str(address), ifindex=route.ifindex
-            )
+            self._ipr.neigh("del", family=_family(address), dst=str(address), ifindex=route.ifindex)
         except NetlinkError as error:
             if error.code not in (errno.ENOENT, errno.ENODEV):
                 raise
