@@ -30,7 +30,7 @@ def unit_ns(pid: int) -> int:
         fields = dict(
             line.split(":", 1) for line in entry.read_text().splitlines() if ":" in line
         )
-        if "prog_id" in fields:
+        if "run_time_ns" in fields:
             times[fields["prog_id"]] = int(fields["run_time_ns"])
     return sum(times.values())
 
