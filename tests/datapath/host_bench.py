@@ -94,7 +94,12 @@ class HostBench:
         **attributes: Any,
     ) -> bytes:
         """The frame of a bundle; `cut`: how many bytes of the client's packet it carries."""
-        fields = {"flags": 0, "mss": b"\x05\xb4", "snd_wscale": 0, "rcv_wscale": 0} | attributes
+        fields: dict[str, Any] = {
+            "flags": 0,
+            "mss": b"\x05\xb4",
+            "snd_wscale": 0,
+            "rcv_wscale": 0,
+        } | attributes
         blank = abi.Bundle(1, kind, flow_id=FLOW_ID, tag=bytes(8), **fields).pack()
         segment = inner[TCP]
         tag = bundle_tag(tag_key(self.key), blank, client.four_tuple, segment.seq, segment.ack)

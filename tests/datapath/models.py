@@ -45,7 +45,8 @@ def siphash24(key: bytes, message: bytes) -> int:
     v[2] ^= 0xFF
     for _ in range(4):
         sip_round()
-    return v[0] ^ v[1] ^ v[2] ^ v[3]
+    tag: int = v[0] ^ v[1] ^ v[2] ^ v[3]
+    return tag
 
 
 def _four_tuple(source: str, target: str, sport: int, dport: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from scapy.layers.inet import IP, TCP, UDP, in4_chksum
 from scapy.layers.inet6 import IPv6, in6_chksum
@@ -57,7 +58,7 @@ class Client:
     def four_tuple(self) -> tuple[str, str, int, int]:
         return CLIENT[self.version], VIP[self.version], self.port, self.service_port
 
-    def packet(self, payload: bytes = b"", **tcp: object) -> Packet:
+    def packet(self, payload: bytes = b"", **tcp: Any) -> Packet:
         """From the IP header on."""
         ttl = tcp.pop("ttl", 64)
         source, target, sport, dport = self.four_tuple
@@ -65,14 +66,14 @@ class Client:
         segment = header / TCP(sport=sport, dport=dport, window=1024, **tcp)
         return segment / Raw(payload) if payload else segment
 
-    def frame(self, payload: bytes = b"", **tcp: object) -> bytes:
+    def frame(self, payload: bytes = b"", **tcp: Any) -> bytes:
         """As the unit gets it from the router."""
         return bytes(Ether(src=ROUTER_MAC, dst=UNIT_MAC) / self.packet(payload, **tcp))
 
-    def syn(self, **tcp: object) -> bytes:
+    def syn(self, **tcp: Any) -> bytes:
         return self.frame(flags="S", seq=self.isn, **tcp)
 
-    def data(self, payload: bytes, isn: int, flags: str = "PA", **tcp: object) -> bytes:
+    def data(self, payload: bytes, isn: int, flags: str = "PA", **tcp: Any) -> bytes:
         """The first data after a handshake in which the other side began with `isn`."""
         ack = (isn + 1) & 0xFFFFFFFF
         return self.frame(payload, flags=flags, seq=self.isn + 1, ack=ack, **tcp)

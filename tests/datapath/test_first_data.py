@@ -57,7 +57,8 @@ def test_a_pool_is_dealt_in_turn(unit: UnitBench, version: int) -> None:
 def test_the_bundle_carries_what_was_agreed_on(
     unit: UnitBench, client: Client, syn: dict[str, Any], flags: int, mss: Any
 ) -> None:
-    frame = client.frame(**({"flags": "S", "seq": client.isn} | syn))
+    fields: dict[str, Any] = {"flags": "S", "seq": client.isn}
+    frame = client.frame(**(fields | syn))
     isn = int(unit.send(frame).tcp.seq)
     outcome = unit.send(client.data(GET_A, isn))
     _, bundle, inner = outcome.bundle

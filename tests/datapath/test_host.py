@@ -73,7 +73,8 @@ def pseudo_sum(frame: bytes, version: int) -> bytes:
     first, last, segment_at = {4: (26, 34, 34), 6: (22, 54, 54)}[version]
     length = len(frame) - segment_at
     data = frame[first:last] + length.to_bytes(4, "big") + bytes([0, 0, 0, 6])
-    return (checksum(data) ^ 0xFFFF).to_bytes(2, "big")
+    total: int = checksum(data) ^ 0xFFFF
+    return total.to_bytes(2, "big")
 
 
 def test_an_unknown_flow_id_becomes_a_notice(host: HostBench, version: int) -> None:

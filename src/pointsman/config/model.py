@@ -106,7 +106,7 @@ class Unit(Model):
     addresses: Annotated[list[Address], Field(min_length=1, max_length=2)]
     """At most one of each family."""
     tunnel: Annotated[list[Address], Field(min_length=1, max_length=2)]
-    """Addresses that nothing but the tunnel uses, at most one of each family. The unit adds them."""
+    """Addresses that only the tunnel uses, at most one of each family. The unit adds them."""
     roles: Annotated[list[Role], Field(min_length=1)] = [Role.FORWARDER, Role.CLASSIFIER]
     xdp: XdpMode = XdpMode.NATIVE
     max_flows: Annotated[int, Field(ge=1024, le=64_000_000)] = 1_000_000

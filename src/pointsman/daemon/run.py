@@ -15,7 +15,7 @@ Task = Coroutine[object, object, None]
 
 
 async def run_until_signal(socket_path: Path, report: Report, tasks: Sequence[Task]) -> None:
-    """Returns after SIGTERM or SIGINT. A task that ends or fails ends all, and its error is raised."""
+    """Returns after SIGTERM or SIGINT. A task that ends or fails ends all; its error is raised."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,8 +12,8 @@ import structlog
 from pointsman import __version__
 from pointsman.config.model import Host, Site
 from pointsman.daemon.report import reason_report
-from pointsman.daemon.rundir import exclusive
 from pointsman.daemon.run import run_until_signal
+from pointsman.daemon.rundir import exclusive
 from pointsman.datapath import features
 from pointsman.datapath.host import HostDatapath
 from pointsman.datapath.reasons import Where

@@ -15,8 +15,8 @@ from pointsman.classifier.secrets import next_epoch_s
 from pointsman.classifier.service import Classifier, compiled_services
 from pointsman.config.model import Role, Site, Unit, XdpMode
 from pointsman.daemon.report import reason_report
-from pointsman.daemon.rundir import exclusive
 from pointsman.daemon.run import run_until_signal
+from pointsman.daemon.rundir import exclusive
 from pointsman.datapath import features
 from pointsman.datapath.reasons import Where
 from pointsman.datapath.unit import UnitDatapath

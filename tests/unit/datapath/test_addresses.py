@@ -33,7 +33,7 @@ def test_address_survives_packing(address: IPv4Address | IPv6Address) -> None:
 
 @pytest.mark.parametrize("size", [0, 3, 5, 15, 17])
 def test_bytes_of_no_address_are_refused(size: int) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="is not permitted as an IPv6 address"):
         address_of(bytes(size))
 
 
