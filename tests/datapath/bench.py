@@ -18,7 +18,7 @@ from pointsman.config.model import Site
 from pointsman.datapath import abi, testrun
 from pointsman.datapath.addresses import flow_key4, flow_key6
 from pointsman.datapath.unit import UnitDatapath
-from pointsman.unit.settings import unit_config, unit_sizes
+from pointsman.unit.settings import client_mss, unit_config, unit_sizes
 
 __all__ = ["XDP_DROP", "XDP_PASS", "XDP_TX", "Outcome", "UnitBench", "host_mac"]
 
@@ -62,7 +62,7 @@ class UnitBench:
         self.datapath = UnitDatapath(
             unit_sizes(site, unit, compiled), unit_config(site, unit, key), classifier=classifier
         )
-        self.classifier = Classifier(self.datapath, site, key)
+        self.classifier = Classifier(self.datapath, site, key, client_mss(site))
         self.classifier.fill(compiled, self.wall_s)
         for index in range(3):
             self.set_host(index, usable=True)

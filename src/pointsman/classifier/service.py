@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
 from pointsman.classifier.deck import build_deck
@@ -12,7 +12,6 @@ from pointsman.config.model import Address, Inspect, Service, Site
 from pointsman.datapath import abi
 from pointsman.datapath.addresses import service_key4, service_key6
 from pointsman.datapath.unit import UnitDatapath
-from pointsman.tunnel.bundles import advertised_mss
 
 __all__ = ["Classifier", "compiled_services"]
 
@@ -29,12 +28,18 @@ def compiled_services(site: Site) -> list[Compiled]:
 
 
 class Classifier:
-    """Owner of the service, pool and rule maps of one unit."""
+    """Owner of the service, pool and rule maps of one unit.
 
-    def __init__(self, datapath: UnitDatapath, site: Site, cluster_key: bytes) -> None:
+    `mss`: IP version to the MSS that clients of inspected services are told, bytes.
+    """
+
+    def __init__(
+        self, datapath: UnitDatapath, site: Site, cluster_key: bytes, mss: Mapping[int, int]
+    ) -> None:
         self._datapath = datapath
         self._site = site
         self._key = cluster_key
+        self._mss = mss
         self._pools = {pool.name: number for number, pool in enumerate(site.pools)}
         self._hosts = {host.name: number for number, host in enumerate(site.hosts)}
 
@@ -88,7 +93,7 @@ class Classifier:
             id=number,
             inspect=int(abi.Inspect.HTTP if service.inspect is Inspect.HTTP else abi.Inspect.NONE),
             rcv_wscale=RCV_WSCALE,
-            mss=advertised_mss(address.version, self._site.tunnel.mtu),
+            mss=self._mss[address.version],
             ruleset=number,
             pool=self._pools[service.pool],
             traffic=number * len(self._site.hosts),

@@ -24,7 +24,7 @@ from pointsman.errors import SiteError
 from pointsman.forwarder.service import Forwarder
 from pointsman.system.netlink import Netlink, open_watch
 from pointsman.system.residue import Residue
-from pointsman.unit.settings import unit_config, unit_sizes
+from pointsman.unit.settings import client_mss, unit_config, unit_sizes
 
 __all__ = ["run_unit"]
 
@@ -93,7 +93,7 @@ class _Daemon:
         self._unit = unit
         self._datapath = datapath
         self.forwarder = Forwarder(datapath, netlink, residue, site, unit)
-        self.classifier = Classifier(datapath, site, cluster_key)
+        self.classifier = Classifier(datapath, site, cluster_key, client_mss(site))
         self._watch = open_watch()
         self._changed = asyncio.Event()
         self._ready = False

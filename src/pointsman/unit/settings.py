@@ -8,9 +8,15 @@ from pointsman.classifier.rules import Compiled
 from pointsman.config.model import Site, Unit
 from pointsman.datapath import abi
 from pointsman.datapath.unit import UnitSizes, cpu_bits
+from pointsman.tunnel.bundles import advertised_mss
 from pointsman.tunnel.keys import tag_key
 
-__all__ = ["unit_config", "unit_sizes"]
+__all__ = ["client_mss", "unit_config", "unit_sizes"]
+
+
+def client_mss(site: Site) -> dict[int, int]:
+    """IP version to the MSS that leaves room for a bundle, bytes."""
+    return {version: advertised_mss(version, site.tunnel.mtu) for version in (4, 6)}
 
 
 def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSizes:
