@@ -119,6 +119,15 @@ def test_a_syn_on_an_open_flow_goes_to_its_host_to_judge(unit: UnitBench, versio
     assert unit.flow(client) == before
 
 
+def test_a_syn_on_an_open_flow_of_a_lost_host_starts_afresh(unit: UnitBench, version: int) -> None:
+    client = Client(version)
+    unit.open_plain(client)
+    lost = unit.flow(client).host
+    unit.set_host(lost, usable=False)
+    assert unit.send(replace(client, isn=99).syn()).reason == "bundled_syn"
+    assert unit.flow(client).host != lost
+
+
 @pytest.mark.parametrize("ending", ["FA", "R"])
 def test_a_syn_on_an_old_four_tuple_starts_afresh(
     unit: UnitBench, version: int, ending: str
