@@ -95,12 +95,13 @@ class HostBench:
     ) -> bytes:
         """The frame of a bundle; `cut`: how many bytes of the client's packet it carries."""
         fields: dict[str, Any] = {
+            "flow_id": FLOW_ID,
             "flags": 0,
             "mss": b"\x05\xb4",
             "snd_wscale": 0,
             "rcv_wscale": 0,
         } | attributes
-        blank = abi.Bundle(1, kind, flow_id=FLOW_ID, tag=bytes(8), **fields).pack()
+        blank = abi.Bundle(1, kind, tag=bytes(8), **fields).pack()
         segment = inner[TCP]
         tag = bundle_tag(tag_key(self.key), blank, client.four_tuple, segment.seq, segment.ack)
         payload = blank[:16] + tag.to_bytes(8, "little") + bytes(inner)[:cut]
@@ -109,11 +110,13 @@ class HostBench:
             Ether(src=ROUTER_MAC, dst=UNIT_MAC) / outer / UDP(sport=50000, dport=7471) / payload
         )
 
-    def tunnelled(self, version: int, payload: bytes = b"", **tcp: Any) -> bytes:
-        """A segment whose ports are FLOW_ID."""
+    def tunnelled(
+        self, version: int, payload: bytes = b"", *, flow_id: bytes = FLOW_ID, **tcp: Any
+    ) -> bytes:
+        """A segment whose ports are the flow id."""
         ports = {
-            "sport": int.from_bytes(FLOW_ID[:2], "big"),
-            "dport": int.from_bytes(FLOW_ID[2:], "big"),
+            "sport": int.from_bytes(flow_id[:2], "big"),
+            "dport": int.from_bytes(flow_id[2:], "big"),
         }
         outer = ip_of(version, TUNNEL[version], HOSTS[version][0], ttl=tcp.pop("ttl", 64))
         segment = outer / TCP(window=1024, **ports, **tcp)
