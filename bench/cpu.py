@@ -27,9 +27,7 @@ def unit_ns(pid: int) -> int:
     """Run time of the programs that a unit's agent holds, ns. A tail call counts in its caller."""
     times: dict[str, int] = {}
     for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
-        fields = dict(
-            line.split(":", 1) for line in entry.read_text().splitlines() if ":" in line
-        )
+        fields = dict(line.split(":", 1) for line in entry.read_text().splitlines() if ":" in line)
         if "run_time_ns" in fields:
             times[fields["prog_id"]] = int(fields["run_time_ns"])
     return sum(times.values())

@@ -108,8 +108,8 @@ def put_into_readme(readme: Path, results: Results) -> None:
     head, rest = text.split(BEGIN)
     _, tail = rest.split(END)
     note = (
-        f"Medians of {results.rounds} interleaved rounds of {results.seconds} s ({results.machine}; "
-        "client, router, unit, host and HAProxy are namespaces of that one machine, nginx on the "
-        "host). × is the ratio to no load balancer in the same round. By `make bench`."
+        f"Medians of {results.rounds} interleaved rounds of {results.seconds} s "
+        f"({results.machine}; client, router, unit, host with nginx, and HAProxy are namespaces of "
+        "that one machine). × is the ratio to no load balancer in the same round. By `make bench`."
     )
     readme.write_text(f"{head}{BEGIN}\n{table(results)}\n\n{note}\n{END}{tail}")

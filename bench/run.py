@@ -65,9 +65,9 @@ def main() -> int:
 def start_haproxy(lab: Lab) -> int:
     """Its process id. It runs beside the unit, in a namespace without our programs."""
     process = lab.popen("proxy", ["haproxy", "-db", "-f", str(HERE / "haproxy.cfg")])
+    probe = ["curl", "-s", "-m", "1", f"http://{TARGETS['haproxy']}/a"]
     for _ in range(100):
-        probe = lab.run("c1", ["curl", "-s", "-m", "1", f"http://{TARGETS['haproxy']}/a"], check=False)
-        if probe.returncode == 0:
+        if lab.run("c1", probe, check=False).returncode == 0:
             return process.pid
     raise RuntimeError("HAProxy does not answer")
 
