@@ -12,13 +12,22 @@ from pointsman.errors import SystemRefusal
 
 __all__ = ["exclusive"]
 
+SOCKET_PATH = 107
+"""Bytes of a UNIX socket's path (unix(7))."""
+
 
 @contextmanager
 def exclusive(run_dir: Path, node: str) -> Iterator[None]:
     """Holds the node's lock; the kernel drops it however the process ends.
 
-    Raises SystemRefusal if another process runs this node, or the directory can't be made.
+    Raises SystemRefusal if another process runs this node, or the directory can't be made or is
+    too deep for the status socket.
     """
+    if len(os.fsencode(run_dir / f"{node}.sock")) > SOCKET_PATH:
+        raise SystemRefusal(
+            f"run directory {run_dir}: too long for a socket's path",
+            "name a shorter one with --run-dir",
+        )
     try:
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(run_dir / f"{node}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

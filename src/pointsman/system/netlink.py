@@ -6,6 +6,7 @@ import errno
 import socket
 from ipaddress import ip_address
 from types import TracebackType
+from typing import Self
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -36,7 +37,7 @@ class Netlink:
     def __init__(self) -> None:
         self._ipr = IPRoute()
 
-    def __enter__(self) -> Netlink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
