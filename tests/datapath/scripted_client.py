@@ -62,13 +62,12 @@ class Peer:
         kind: BundleKind = BundleKind.DATA,
         *,
         cut: int | None = None,
-        **attributes: Any,
+        agreed: dict[str, Any] | None = None,
     ) -> bytes:
-        """Sends a bundle; its frame, to be sent again."""
+        """Sends a bundle; its frame, to be sent again. `agreed`: fields of the bundle's header."""
         inner = self.client.packet(payload, **self._tcp(flags))
-        frame = self.wire.bench.bundle(
-            self.client, kind, inner, cut=cut, flow_id=self.flow_id, **attributes
-        )
+        fields = {"flow_id": self.flow_id} | (agreed or {})
+        frame = self.wire.bench.bundle(self.client, kind, inner, cut=cut, **fields)
         self.wire.send(frame)
         self._advance(payload, flags)
         return frame

@@ -136,14 +136,14 @@ def test_data_with_no_listener_is_left_to_the_stack_to_refuse(
 
 
 def test_early_segments_of_an_upload_are_held_off(host: HostBench, version: int) -> None:
-    host.teach(Client(version), abi.MappingFlag.UPLOADED, learnt=_tick())
+    host.teach(Client(version), abi.MappingFlag.UPLOADED, learnt=tick())
     outcome = host.send(host.tunnelled(version, b"second", flags="A", seq=9))
     assert (outcome.verdict, outcome.reason) == (TC_DROP, "early")
-    host.teach(Client(version), abi.MappingFlag.UPLOADED, learnt=_tick() - 5)
+    host.teach(Client(version), abi.MappingFlag.UPLOADED, learnt=tick() - 5)
     assert host.send(host.tunnelled(version, b"second", flags="A", seq=9)).reason == "restored"
 
 
-def _tick() -> int:
+def tick() -> int:
     return time.monotonic_ns() >> abi.TICK_SHIFT
 
 
