@@ -1,4 +1,4 @@
-"""The demo site, edited, and what the cross-checks say of it."""
+"""The tests' site, edited, and what the cross-checks say of it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import yaml
 from pointsman.config.crosscheck import Finding, crosscheck
 from pointsman.config.model import Site
 
-__all__ = ["DEMO", "WEB", "Document", "Edit", "findings", "node", "the_only"]
+__all__ = ["SITE", "WEB", "Document", "Edit", "findings", "node", "the_only"]
 
-DEMO = Path(__file__).parents[1] / "examples" / "demo.yaml"
+SITE = Path(__file__).with_name("site.yaml")
 WEB = ("services", 0)
 Document = dict[str, Any]
 Edit = Callable[[Document], Any]
 
 
 def findings(edit: Edit) -> list[Finding]:
-    """Of the demo site after an edit."""
-    document: Document = yaml.safe_load(DEMO.read_text())
+    """Of the site after an edit."""
+    document: Document = yaml.safe_load(SITE.read_text())
     edit(document)
     return crosscheck(Site.model_validate(document))
 

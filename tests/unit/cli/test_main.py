@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from site_edits import SITE
 
 from pointsman import __version__
 
-DEMO = Path(__file__).parents[3] / "examples" / "demo.yaml"
 COMMANDS = ["check", "host", "keys", "lab", "status", "unit"]
 
 
@@ -40,10 +40,10 @@ def test_every_command_has_help(command: str) -> None:
 
 
 def test_check_sums_the_site_up() -> None:
-    done = pointsman("check", DEMO)
+    done = pointsman("check", SITE)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        f"{DEMO}: cluster demo can run",
+        f"{SITE}: cluster demo can run",
         "  service web: 203.0.113.10, 2001:db8:10::10 port 80: 2 rules, else pool all",
         "  service plain: 203.0.113.10, 2001:db8:10::10 port 81: pool all",
         "  pool a: h1×1",
@@ -55,7 +55,7 @@ def test_check_sums_the_site_up() -> None:
 
 def test_check_refuses_with_one_line(tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
-    site.write_text(DEMO.read_text().replace("inspect:", "inspct:"))
+    site.write_text(SITE.read_text().replace("inspect:", "inspct:"))
     done = pointsman("check", site)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from site_edits import DEMO, WEB, Document, Edit, findings, node, the_only
+from site_edits import SITE, WEB, Document, Edit, findings, node, the_only
 
 from pointsman.config.crosscheck import MATCH_TEXT, MAX_DECK, Finding
 from pointsman.config.load import load_site
@@ -13,7 +13,7 @@ from pointsman.datapath import abi
 from pointsman.errors import SiteError
 
 
-def test_demo_has_nothing_wrong() -> None:
+def test_site_has_nothing_wrong() -> None:
     assert findings(lambda _: None) == []
 
 
@@ -292,7 +292,7 @@ def test_site_without_a_lab_may_have_any_addresses() -> None:
 def test_several_findings_are_counted_and_the_first_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_text(
-        DEMO.read_text().replace("pool: b}", "pool: x}").replace("host: h3", "host: h9")
+        SITE.read_text().replace("pool: b}", "pool: x}").replace("host: h3", "host: h9")
     )
     with pytest.raises(SiteError) as caught:
         load_site(path)

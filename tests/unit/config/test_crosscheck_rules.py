@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from site_edits import DEMO, WEB, Document, Edit, findings, node, the_only
+from site_edits import SITE, WEB, Document, Edit, findings, node, the_only
 
 from pointsman.config.crosscheck import Finding
 from pointsman.config.load import load_site
@@ -82,7 +82,7 @@ def test_condition_fits_what_the_programs_compare(key: str, fits: Any, too_long:
 
 
 def test_1024_rules_and_no_more(tmp_path: Path) -> None:
-    document: Document = yaml.safe_load(DEMO.read_text())
+    document: Document = yaml.safe_load(SITE.read_text())
     document["services"][0]["rules"] = [{"path": f"/{i}", "pool": "a"} for i in range(1024)]
     path = tmp_path / "site.yaml"
     path.write_text(yaml.safe_dump(document))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from site_edits import SITE
 
 from pointsman.config.load import load_site
 from pointsman.config.model import Inspect
 from pointsman.errors import SiteError
 
-DEMO = Path(__file__).parents[3] / "examples" / "demo.yaml"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def refusal(tmp_path: Path, text: str | bytes) -> tuple[str, str]:
@@ -22,8 +23,13 @@ def refusal(tmp_path: Path, text: str | bytes) -> tuple[str, str]:
     return caught.value.what.removeprefix(f"{path}"), caught.value.mend
 
 
-def test_demo_loads() -> None:
-    site = load_site(DEMO)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_example_loads(path: Path) -> None:
+    assert load_site(path).services
+
+
+def test_site_loads() -> None:
+    site = load_site(SITE)
     assert [service.name for service in site.services] == ["web", "plain"]
     assert site.services[0].inspect is Inspect.HTTP
     assert site.tunnel.port == 7471
@@ -143,9 +149,9 @@ def test_demo_loads() -> None:
     ],
 )
 def test_wrong_key_or_value(tmp_path: Path, old: str, new: str, what: str, mend: str) -> None:
-    demo = DEMO.read_text()
-    assert demo.count(old) == 1
-    assert refusal(tmp_path, demo.replace(old, new)) == (what, mend)
+    site = SITE.read_text()
+    assert site.count(old) == 1
+    assert refusal(tmp_path, site.replace(old, new)) == (what, mend)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +216,7 @@ def test_aliases_do_not_multiply(tmp_path: Path) -> None:
 
 
 def test_aliases_may_save_typing(tmp_path: Path) -> None:
-    text = DEMO.read_text().replace('[203.0.113.10, "2001:db8:10::10"]', "&vips [203.0.113.10]", 1)
+    text = SITE.read_text().replace('[203.0.113.10, "2001:db8:10::10"]', "&vips [203.0.113.10]", 1)
     path = tmp_path / "site.yaml"
     path.write_text(text.replace('[203.0.113.10, "2001:db8:10::10"]', "*vips"))
     site = load_site(path)
