@@ -1,4 +1,4 @@
-"""An old connection's socket on the 4-tuple, live: a new one is taken at once, whatever its state."""
+"""An old connection's socket on the 4-tuple, live: whatever its state, it gives way at once."""
 
 from __future__ import annotations
 

@@ -12,10 +12,19 @@
 #include "sockets.h"
 #include "tcp_options.h"
 
+/* The kernel refuses an upload with less. Its own SYN cookies, too, take a client whose MSS over
+ * IPv6 is smaller for one with this: what IPv6's least MTU leaves. */
+static __always_inline __u16 least_mss(const bool v6)
+{
+	return v6 ? 1280 - 60 : 536;
+}
+
 static __always_inline void attrs_fill(struct bpf_tcp_req_attrs *a, const struct bundle *b,
-				       const struct tcp_options *o)
+				       const struct tcp_options *o, const bool v6)
 {
 	a->mss = bpf_ntohs(b->mss);
+	if (a->mss < least_mss(v6))
+		a->mss = least_mss(v6);
 	a->sack_ok = !!(b->flags & BUNDLE_SACK);
 	a->ecn_ok = !!(b->flags & BUNDLE_ECN);
 	a->wscale_ok = !!(b->flags & BUNDLE_WSCALE);
@@ -52,7 +61,7 @@ static __always_inline int upload_to(struct __sk_buff *skb, struct bpf_sock *lis
 
 	if (!options_load(skb, in, &options, v6))
 		goto out;
-	attrs_fill(&attrs, &in->head, &options);
+	attrs_fill(&attrs, &in->head, &options, v6);
 	if (mapping_learn(key, &in->key, MAPPING_UPLOADED, v6) || parcel_strip(skb, v6))
 		goto out;
 	tp = bpf_skc_to_tcp_sock(listener);
