@@ -15,7 +15,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     @app.command("check")
-    def check(file: Annotated[Path, typer.Argument(help="The site file.")]) -> None:
+    def check(file: Annotated[Path, typer.Argument(readable=False, help="The site file.")]) -> None:
         """Check a site file; exit status 2 and one line if it can't run."""
         site = load_site(file)
         typer.echo(f"{file}: cluster {site.cluster.name} can run")

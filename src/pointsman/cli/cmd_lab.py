@@ -21,7 +21,8 @@ from pointsman.lab.state import LabStatus, NodeStatus, labs_up
 __all__ = ["register"]
 
 SiteOption = Annotated[
-    Path | None, typer.Option("--site", help="Site file; its cluster's name finds the lab.")
+    Path | None,
+    typer.Option("--site", readable=False, help="Site file; its cluster's name finds the lab."),
 ]
 NameOption = Annotated[
     str | None, typer.Option("--name", help="The lab; not needed if only one is up.")
@@ -39,7 +40,9 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    site: Annotated[Path, typer.Option("--site", help="Site file, with a section `lab`.")],
+    site: Annotated[
+        Path, typer.Option("--site", readable=False, help="Site file, with a section `lab`.")
+    ],
     name: Annotated[
         str | None, typer.Option("--name", help="Of the lab; the cluster's, if not given.")
     ] = None,

@@ -15,6 +15,7 @@ __all__ = ["app", "main"]
 REFUSED = 2
 INTERRUPTED = 130
 
+# Commands take paths with readable=False: they say themselves, in one line, what can't be read.
 app = typer.Typer(
     name="pointsman",
     help="A load balancer that routes by what clients ask for, at the cost of none.",

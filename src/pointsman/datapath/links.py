@@ -11,7 +11,7 @@ from typing import Self
 from pointsman.datapath.capi import ffi, library, options
 from pointsman.errors import SystemRefusal
 
-__all__ = ["Link", "attach_tcx_ingress", "attach_xdp"]
+__all__ = ["Link", "attach_tcx_ingress", "attach_xdp", "require_no_xdp"]
 
 BPF_XDP = 37
 BPF_TCX_INGRESS = 46
@@ -57,16 +57,19 @@ def attach_xdp(prog_fd: int, ifindex: int, *, generic: bool) -> Link:
         return Link(fd)
     name = _interface(ifindex, -fd)
     if -fd in (errno.EBUSY, errno.EEXIST):
-        raise SystemRefusal(
-            f"interface {name}: another XDP program is already attached{_occupant(ifindex)}",
-            f"detach it: ip link set dev {name} xdp off, or stop the process that attached it",
-        )
+        raise _occupied(name, _occupant(ifindex))
     if -fd == errno.EOPNOTSUPP and not generic:
         raise SystemRefusal(
             f"interface {name}: its driver has no native XDP",
             "set xdp: generic for this unit in the site file",
         )
     raise _refusal(name, "XDP", -fd)
+
+
+def require_no_xdp(ifindex: int) -> None:
+    """SystemRefusal if attach_xdp() would meet another program, said before anything is changed."""
+    if occupant := _occupant(ifindex):
+        raise _occupied(_interface(ifindex, 0), occupant)
 
 
 def attach_tcx_ingress(prog_fd: int, ifindex: int) -> Link:
@@ -102,8 +105,15 @@ def _interface(ifindex: int, code: int) -> str:
     return name
 
 
+def _occupied(name: str, occupant: str) -> SystemRefusal:
+    return SystemRefusal(
+        f"interface {name}: another XDP program is already attached{occupant}",
+        f"detach it: ip link set dev {name} xdp off, or stop the process that attached it",
+    )
+
+
 def _occupant(ifindex: int) -> str:
-    """The attached program's number and name, as far as they can be had."""
+    """The attached program's number and name, as far as they can be had; "" if there is none."""
     number = ffi.new("uint32_t *")
     code = library().bpf_xdp_query_id(ifindex, 0, number)
     if code or not number[0]:  # it went away meanwhile

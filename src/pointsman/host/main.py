@@ -29,12 +29,11 @@ log = structlog.get_logger()
 
 
 def run_host(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
-    """Runs until SIGTERM or SIGINT, then leaves the machine as it was.
+    """Runs as root until SIGTERM or SIGINT, then leaves the machine as it was.
 
     Raises PointsmanError, with nothing changed, if it can't begin.
     """
     host = _host_named(site, name)
-    features.require_root()
     features.require_libbpf()
     features.require_objects(["host.bpf.o"])
     features.require_btf()

@@ -18,6 +18,7 @@ from pointsman.daemon.report import reason_report
 from pointsman.daemon.run import run_until_signal
 from pointsman.daemon.rundir import exclusive
 from pointsman.datapath import features
+from pointsman.datapath.links import require_no_xdp
 from pointsman.datapath.reasons import Where
 from pointsman.datapath.unit import UnitDatapath
 from pointsman.errors import SiteError
@@ -38,12 +39,11 @@ RESOLVE_S = 1.0
 
 
 def run_unit(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
-    """Runs until SIGTERM or SIGINT, then leaves the machine as it was.
+    """Runs as root until SIGTERM or SIGINT, then leaves the machine as it was.
 
     Raises PointsmanError, with nothing changed, if it can't begin.
     """
     unit = _unit_named(site, name)
-    features.require_root()
     features.require_libbpf()
     features.require_objects(["unit.bpf.o"])
     features.require_btf()
@@ -54,6 +54,7 @@ def run_unit(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
         if recovered:
             log.warning("leftovers of a former run removed", things=recovered)
         interface = netlink.interface(unit.interface)
+        require_no_xdp(interface.index)
         compiled = compiled_services(site)
         datapath = stack.enter_context(
             UnitDatapath(
