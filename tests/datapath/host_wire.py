@@ -18,7 +18,16 @@ from scapy.packet import Packet
 
 from pointsman.datapath import abi
 
-__all__ = ["FAMILY", "PATIENCE_S", "HostWire", "host_wire", "resets"]
+__all__ = [
+    "ETH_P_ALL",
+    "FAMILY",
+    "PACKET_IGNORE_OUTGOING",
+    "PATIENCE_S",
+    "SOL_PACKET",
+    "HostWire",
+    "host_wire",
+    "resets",
+]
 
 PATIENCE_S = 10
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}

@@ -132,22 +132,30 @@ def test_nobody_listens(wire: HostWire, client: Client) -> None:
     assert wire.changed() == {"no_listener": 1}
 
 
-def test_a_full_queue_of_connections_is_waited_for(wire: HostWire, version: int) -> None:
+@pytest.mark.parametrize("backlog", [0, 1])
+def test_a_full_queue_of_connections_is_waited_for(
+    wire: HostWire, version: int, backlog: int
+) -> None:
     """Segments behind such a bundle are held off: a RST would end what may yet begin."""
-    first, second = (Client(version, port, service_port=80) for port in (40000, 40001))
-    peers = Peer(wire, first), Peer(wire, second, flow_id=b"\1\2\3\4")
-    with wire.listen(first, backlog=0) as listener:
-        peers[0].bundle()
-        refused = peers[1].bundle()
-        later = peers[1].send(b"second")
+    ahead = [
+        Peer(wire, Client(version, port, service_port=80), flow_id=port.to_bytes(4, "big"))
+        for port in range(40001, 40002 + backlog)
+    ]
+    peer = Peer(wire, Client(version, service_port=80))
+    with wire.listen(peer.client, backlog) as listener:
+        for other in ahead:
+            other.bundle()
+        refused = peer.bundle()
+        later = peer.send(b"second")
         assert resets(wire.settle()) == []
-        assert states(second) == []
-        assert wire.changed() == {"uploaded": 2, "early": 1}
-        with accepted(listener, first) as connection:
-            exchange(connection, peers[0])
+        assert states(peer.client) == []
+        assert wire.changed() == {"uploaded": len(ahead) + 1, "early": 1}
+        for other in ahead:
+            with accepted(listener, other.client) as connection:
+                exchange(connection, other)
         wire.send(refused, later)
-        with accepted(listener, second) as connection:
-            exchange(connection, peers[1], GET + b"second")
+        with accepted(listener, peer.client) as connection:
+            exchange(connection, peer, GET + b"second")
         assert wire.changed() == {"uploaded": 1, "restored": 1}
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from host_bench import FLOW_ID
-from host_wire import HostWire, resets
+from host_wire import ETH_P_ALL, PACKET_IGNORE_OUTGOING, SOL_PACKET, HostWire, resets
 from models import notice_tag
 from packets import HOSTS, TUNNEL, Client
 from scapy.layers.inet import IP, TCP, UDP
@@ -178,6 +178,22 @@ def test_a_host_that_forgot_learns_in_mid_connection(
             peer.send(b"more")
             exchange(connection, peer, b"more")
             assert wire.changed() == {"restored": 1}
+
+
+def test_whoever_listens_in_sees_what_came(peer: Peer) -> None:
+    """A tap shares the packets' bytes with the host's program, which must write to its own."""
+    with (
+        peer.wire.listen(peer.client) as listener,
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as tap,
+    ):
+        tap.settimeout(10)
+        tap.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        tap.bind(("e0", ETH_P_ALL))
+        sent = [peer.bundle()]
+        sent += [peer.send(bytes([i]) * 700) for i in range(3)]
+        with accepted(listener, peer.client) as connection:
+            exchange(connection, peer, GET + b"".join(bytes([i]) * 700 for i in range(3)))
+        assert [tap.recv(4096) for _ in sent] == sent
 
 
 def _unfragmentable(frame: bytes) -> bytes:
