@@ -19,7 +19,8 @@ BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 class Results:
     machine: str
     rounds: int
-    seconds: int
+    slices: int
+    """Of one second, a target and round."""
     runs: dict[str, dict[str, list[float]]]
     """Load and target to one figure a round: requests/s, or MB/s of bulk loads."""
     medians: dict[str, dict[str, float]]
@@ -108,7 +109,7 @@ def put_into_readme(readme: Path, results: Results) -> None:
     head, rest = text.split(BEGIN)
     _, tail = rest.split(END)
     note = (
-        f"Medians of {results.rounds} interleaved rounds of {results.seconds} s "
+        f"Medians of {results.rounds} rounds of {results.slices} interleaved seconds "
         f"({results.machine}; client, router, unit, host with nginx, and HAProxy are namespaces of "
         "that one machine). × is the ratio to no load balancer in the same round. By `make bench`."
     )

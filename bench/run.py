@@ -1,6 +1,6 @@
 """No load balancer, Pointsman and HAProxy under the same loads, in one lab, in turn.
 
-    python bench/run.py [--rounds 3] [--seconds 4]
+    python bench/run.py [--rounds 3] [--slices 4]
 
 Writes bench/results.json and the table between the marks in README.md. Exit status 1 if one of the
 first three budgets of docs/architecture.md is missed.
@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 from cpu import bpf_statistics, process_ns, unit_ns
 from loads import LOADS, Load, run_load
@@ -33,18 +33,18 @@ TARGETS = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4, help="of each run")
+    parser.add_argument("--slices", type=int, default=4, help="of one second, a target and round")
     options = parser.parse_args()
     with Lab(f"b{os.getpid():x}", HERE / "site.yaml") as lab:
         lab.up()
         lab.make_file("ten", 10_000_000)
         proxy = start_haproxy(lab)
-        runs = throughput(lab, options.rounds, options.seconds)
+        runs = throughput(lab, options.rounds, options.slices)
         cpu = cpu_per_request(lab, proxy, options.rounds)
     results = Results(
         machine=f"{os.cpu_count()} CPUs, Linux {platform.release()}",
         rounds=options.rounds,
-        seconds=options.seconds,
+        slices=options.slices,
         runs=runs,
         medians={
             load: {target: median(figures) for target, figures in by_target.items()}
@@ -72,19 +72,28 @@ def start_haproxy(lab: Lab) -> int:
     raise RuntimeError("HAProxy does not answer")
 
 
-def throughput(lab: Lab, rounds: int, seconds: int) -> dict[str, dict[str, list[float]]]:
-    """Load and target to one figure a round; who goes first changes from round to round."""
+def throughput(lab: Lab, rounds: int, slices: int) -> dict[str, dict[str, list[float]]]:
+    """Load and target to one figure a round, the mean of its slices.
+
+    Slices of the three take turns second by second, and who goes first changes, so that what else
+    the machine does meanwhile falls on all alike.
+    """
     runs: dict[str, dict[str, list[float]]] = {
         load.name: {target: [] for target in TARGETS} for load in LOADS
     }
     for load in LOADS:
-        for target in TARGETS.values():
-            run_load(lab, load, target, 1)
+        for address in TARGETS.values():
+            run_load(lab, load, address, 1)
         for number in range(rounds):
-            for target in rotated(list(TARGETS), number):
-                outcome = run_load(lab, load, TARGETS[target], seconds)
-                runs[load.name][target].append(outcome.figure(load))
-                print(f"{load.name} {number + 1} {target}: {outcome.figure(load):.0f}", flush=True)
+            figures: dict[str, list[float]] = {target: [] for target in TARGETS}
+            for turn in range(slices):
+                for target in rotated(list(TARGETS), number + turn):
+                    outcome = run_load(lab, load, TARGETS[target], 1)
+                    figures[target].append(outcome.figure(load))
+            for target, found in figures.items():
+                runs[load.name][target].append(mean(found))
+            said = ", ".join(f"{target} {runs[load.name][target][-1]:,.0f}" for target in TARGETS)
+            print(f"{load.name}, round {number + 1}: {said}", flush=True)
     return runs
 
 
