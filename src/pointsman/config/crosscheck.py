@@ -32,6 +32,7 @@ def crosscheck(site: Site) -> list[Finding]:
     """Everything wrong with a site whose parts are well formed; empty if it can run."""
     checks: list[Callable[[Site], Iterable[Finding]]] = [
         _names,
+        _unicast,
         _one_address_a_family,
         _own_addresses,
         _services,
@@ -69,6 +70,37 @@ def _names(site: Site) -> Iterator[Finding]:
     )
 
 
+def _node_addresses(site: Site) -> Iterator[tuple[Path, Address, str]]:
+    """Where an address stands, the address, whose it is."""
+    for i, unit in enumerate(site.units):
+        for address in unit.addresses:
+            yield ("units", i, "addresses"), address, f"unit {unit.name}"
+        for address in unit.tunnel:
+            yield ("units", i, "tunnel"), address, f"the tunnel of unit {unit.name}"
+    for i, host in enumerate(site.hosts):
+        for address in host.addresses:
+            yield ("hosts", i, "addresses"), address, f"host {host.name}"
+
+
+def _unicast(site: Site) -> Iterator[Finding]:
+    """Packets for others than these reach no machine, or more than one."""
+    entries = [(path, address) for path, address, _ in _node_addresses(site)]
+    for i, service in enumerate(site.services):
+        entries += [(("services", i, "addresses"), address) for address in service.addresses]
+    for path, address in entries:
+        if not _is_unicast(address):
+            yield Finding(
+                path, f"{address} is no address of one machine", "take one that routers forward"
+            )
+
+
+def _is_unicast(address: Address) -> bool:
+    broadcast = address.version == 4 and address.is_reserved
+    mapped = address.version == 6 and address.ipv4_mapped is not None
+    local = address.is_loopback or address.is_link_local or address.is_unspecified
+    return not (broadcast or mapped or local or address.is_multicast)
+
+
 def _one_address_a_family(site: Site) -> Iterator[Finding]:
     lists: list[tuple[Path, list[Address]]] = []
     for i, unit in enumerate(site.units):
@@ -86,15 +118,7 @@ def _one_address_a_family(site: Site) -> Iterator[Finding]:
 def _own_addresses(site: Site) -> Iterator[Finding]:
     """No address means two things: nodes, tunnels and VIPs are all different."""
     seen: dict[Address, str] = {}
-    entries: list[tuple[Path, Address, str]] = []
-    for i, unit in enumerate(site.units):
-        entries += [(("units", i, "addresses"), a, f"unit {unit.name}") for a in unit.addresses]
-        entries += [
-            (("units", i, "tunnel"), a, f"the tunnel of unit {unit.name}") for a in unit.tunnel
-        ]
-    for i, host in enumerate(site.hosts):
-        entries += [(("hosts", i, "addresses"), a, f"host {host.name}") for a in host.addresses]
-    for path, address, owner in entries:
+    for path, address, owner in _node_addresses(site):
         if address in seen:
             yield Finding(
                 path, f"{address} belongs to {seen[address]} already", f"give {owner} its own"

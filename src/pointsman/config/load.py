@@ -95,6 +95,10 @@ def _words(details: ErrorDetails) -> tuple[str, str]:
         if "address" in where:
             return "is no IP address", 'write it like 192.0.2.1 or "2001:db8::1"'
         return "is no network", 'write it like 192.0.2.0/24 or "2001:db8::/64", the rest all zeros'
+    if kind == "string_pattern_mismatch":  # nobody should have to read a regular expression
+        if "interface" in where:
+            return "is no interface's name", "take 1 to 15 characters, no space, / or :"
+        return "is no name", "take 1 to 15 of a-z, 0-9 and -, a letter first"
     # `Input should be 'none' or 'http'`: what follows the subject.
     _, should, rest = details["msg"].replace(" after validation", "").partition("should ")
     return WORDS.get(kind, (should + rest or f"is wrong ({details['msg']})", "change it"))

@@ -48,6 +48,30 @@ def test_name_given_twice(edit: Edit, path: tuple[str | int, ...], what: str) ->
     assert first.mend == "give each its own name"
 
 
+@pytest.mark.parametrize(
+    ("kind", "key", "address"),
+    [
+        ("services", "addresses", "0.0.0.0"),
+        ("services", "addresses", "127.0.0.1"),
+        ("services", "addresses", "224.0.0.1"),
+        ("services", "addresses", "255.255.255.255"),
+        ("services", "addresses", "::"),
+        ("services", "addresses", "::1"),
+        ("services", "addresses", "ff02::1"),
+        ("services", "addresses", "::ffff:c000:201"),
+        ("hosts", "addresses", "fe80::1"),
+        ("hosts", "addresses", "fe80::1%e0"),
+        ("units", "addresses", "169.254.0.1"),
+        ("units", "tunnel", "240.0.0.1"),
+    ],
+)
+def test_address_that_no_router_forwards(kind: str, key: str, address: str) -> None:
+    place = 1 if ":" in address else 0
+    first = findings(lambda d: node(d, kind, 0)[key].__setitem__(place, address))[0]
+    what = f"{address} is no address of one machine"
+    assert first == Finding((kind, 0, key), what, "take one that routers forward")
+
+
 def test_pools_and_hosts_may_share_a_name() -> None:
     def edit(document: Document) -> None:
         document["pools"][0]["name"] = "h1"

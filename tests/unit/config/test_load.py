@@ -111,6 +111,18 @@ def test_site_loads() -> None:
             "write it like 192.0.2.1/24",
         ),
         (
+            "{name: demo}",
+            "{name: Demo}",
+            ':3: cluster.name: "Demo" is no name',
+            "take 1 to 15 of a-z, 0-9 and -, a letter first",
+        ),
+        (
+            "{name: h1, interface: e0",
+            '{name: h1, interface: "e 0"',
+            ':10: hosts[0].interface: "e 0" is no interface\'s name',
+            "take 1 to 15 characters, no space, / or :",
+        ),
+        (
             "ipv4: 10.1.0.0/16",
             "ipv4: 10.1.0.1/16",
             ':34: lab.network.ipv4: "10.1.0.1/16" is no network',
