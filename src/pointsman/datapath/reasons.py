@@ -70,6 +70,7 @@ class Reason(IntEnum):
     OLD_SOCKET_STAYS = 35
     UPLOAD_REFUSED = 36
     HOST_INTERNAL = 37
+    PROBE_ANSWERED = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,5 +250,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         Where.HOST,
         Outcome.DROPPED,
         "the kernel refused a map update or a change of size",
+    ),
+    Reason.PROBE_ANSWERED: ReasonInfo(
+        "probe_answered",
+        Where.UNIT,
+        Outcome.ANSWERED,
+        "keep-alive probe of a connection that waits for its first data",
     ),
 }

@@ -5,6 +5,7 @@
 
 #include "base.h"
 #include "plumb.h"
+#include "probe.h"
 #include "rules.h"
 #include "segment.h"
 #include "syn_ack.h"
@@ -109,6 +110,8 @@ static __always_inline int classify_inspected(struct xdp_md *ctx, struct packet 
 			      finish(REASON_HANDSHAKE_ACK, XDP_DROP);
 	if (flow)
 		return flow_send(ctx, p, flow, tick_now(), v6);
+	if (is_probe(p, key, v6))
+		return probe_answer(ctx, p, key, service, v6);
 	return finish(data ? REASON_BAD_COOKIE : REASON_NO_ROUTE, XDP_DROP);
 }
 

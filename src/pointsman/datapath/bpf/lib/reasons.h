@@ -45,7 +45,8 @@
 	REASON(BAD_TAG, host, dropped, "bundle with a wrong tag or version") \
 	REASON(OLD_SOCKET_STAYS, host, dropped, "the old connection's socket outlived its RST") \
 	REASON(UPLOAD_REFUSED, host, dropped, "the kernel refused the upload") \
-	REASON(HOST_INTERNAL, host, dropped, "the kernel refused a map update or a change of size")
+	REASON(HOST_INTERNAL, host, dropped, "the kernel refused a map update or a change of size") \
+	REASON(PROBE_ANSWERED, unit, answered, "keep-alive probe of a connection that waits for its first data")
 
 #define REASON_ENUM(name, where, outcome, text) REASON_##name,
 enum reason { REASONS(REASON_ENUM) REASON_COUNT };
