@@ -196,6 +196,20 @@ def test_whoever_listens_in_sees_what_came(peer: Peer) -> None:
         assert [tap.recv(4096) for _ in sent] == sent
 
 
+def test_a_tap_of_the_one_protocol_turns_uploads_into_resets(peer: Peer) -> None:
+    """A limit of the kernel, to be told of: packets for two handlers of one protocol are cloned on
+    their way into IP, and a clone has lost what the upload put on it."""
+    protocol = {4: 0x0800, 6: 0x86DD}[peer.client.version]
+    with peer.wire.listen(peer.client) as listener:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol)):
+            frame = peer.bundle()
+            assert len(resets(peer.wire.settle())) == 1
+            assert states(peer.client) == []
+        peer.wire.send(frame)
+        accepted(listener, peer.client).close()
+    assert peer.wire.changed() == {"uploaded": 2}
+
+
 def _unfragmentable(frame: bytes) -> bytes:
     """As stacks send TCP. What may be fragmented, GRO leaves alone unless it is numbered."""
     packet = Ether(frame)
