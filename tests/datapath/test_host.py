@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
@@ -15,7 +14,6 @@ from packets import CLIENT, HOSTS, ROUTER_MAC, TUNNEL, UNIT_MAC, VIP, Client, ip
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.utils import checksum
-from site_file import KEY, make_site
 
 from pointsman.datapath import abi
 from pointsman.datapath.abi import BundleKind
@@ -24,12 +22,6 @@ from pointsman.tunnel.keys import tag_key
 pytestmark = pytest.mark.datapath
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def loaded_host() -> Iterator[HostBench]:
-    with HostBench(make_site(), KEY) as bench:
-        yield bench
 
 
 @pytest.fixture
