@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from namespace import new_namespace, run
 
+from pointsman.errors import SystemRefusal
 from pointsman.system import sysctl
 from pointsman.system.netlink import Netlink
 from pointsman.system.network import Route
@@ -210,6 +211,28 @@ def test_record_of_what_is_gone_already(netlink: Netlink, e0: int, path: Path) -
     run("ip", "link", "delete", "e0")
     assert Residue(path, netlink).recover() == 3
     assert not path.exists()
+
+
+def test_interface_without_ipv6(netlink: Netlink, e0: int, path: Path) -> None:
+    sysctl.write("net.ipv6.conf.e0.disable_ipv6", "1")
+    residue = Residue(path, netlink)
+    residue.add_address(e0, VIP)
+    with pytest.raises(SystemRefusal) as caught:
+        residue.add_address(e0, VIP6)
+    assert caught.value.what == f"interface e0: takes no IPv6 address, so not {VIP6}"
+    assert caught.value.mend == "sysctl -w net.ipv6.conf.e0.disable_ipv6=0"
+    residue.undo()
+    assert addresses() == set()
+    assert not path.exists()
+
+
+def test_spoilt_record(netlink: Netlink, path: Path) -> None:
+    path.write_text('[["addr')
+    with pytest.raises(SystemRefusal) as caught:
+        Residue(path, netlink).recover()
+    assert caught.value.what == f"record {path}: is no JSON"
+    assert caught.value.mend == "undo by hand what it names, then remove it"
+    assert path.exists()
 
 
 def test_nothing_to_recover(netlink: Netlink, path: Path) -> None:

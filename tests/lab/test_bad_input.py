@@ -13,6 +13,7 @@ from pathlib import Path
 
 import build_bpf
 import pytest
+from nobody import AS_NOBODY
 from site_edits import SITE
 from tcx import tcx_programs
 
@@ -23,11 +24,6 @@ pytestmark = pytest.mark.lab
 
 POINTSMAN = [sys.executable, "-m", "pointsman.cli.main"]
 NODES = {"unit": "u1", "host": "h1"}
-# The interpreter may lie in root's home, so nobody may read what root may; nothing else.
-AS_NOBODY = [
-    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
-    *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
-]
 WRONG_SITES = {
     "wrong key": (
         ("inspect: http", "inspct: http"),

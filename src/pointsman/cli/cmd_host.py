@@ -21,9 +21,9 @@ def register(app: typer.Typer) -> None:
     def host(
         site: Annotated[Path, typer.Option(readable=False, help="The site file.")],
         node: Annotated[str, typer.Option(help="Which of the site's hosts this is.")],
-        run_dir: Annotated[Path, typer.Option(help="Status socket and records.")] = Path(
-            "/run/pointsman"
-        ),
+        run_dir: Annotated[
+            Path, typer.Option(readable=False, help="Status socket and records.")
+        ] = Path("/run/pointsman"),
         key_file: Annotated[
             Path | None,
             typer.Option(readable=False, help="The cluster's key, if not where the site says."),

@@ -81,6 +81,7 @@ def status(
 
 def list_labs() -> None:
     """Name the labs that are up."""
+    require_root()
     for name in labs_up():
         typer.echo(name)
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from pointsman.daemon.status import read_status
-from pointsman.errors import SystemRefusal
 
 __all__ = ["register"]
 
@@ -20,16 +19,13 @@ def register(app: typer.Typer) -> None:
     @app.command("status")
     def status(
         node: Annotated[str, typer.Argument(help="A node that runs here.")],
-        run_dir: Annotated[Path, typer.Option(help="Where its status socket is.")] = Path(
-            "/run/pointsman"
-        ),
+        run_dir: Annotated[
+            Path, typer.Option(readable=False, help="Where its status socket is.")
+        ] = Path("/run/pointsman"),
         as_json: Annotated[bool, typer.Option("--json", help="The whole document.")] = False,
     ) -> None:
         """Show counters and next hops of a unit or host agent."""
-        socket_path = run_dir / f"{node}.sock"
-        if not socket_path.exists():
-            raise SystemRefusal(f"node {node}: not running from {run_dir}", "name its --run-dir")
-        document = read_status(socket_path)
+        document = read_status(run_dir / f"{node}.sock")
         if as_json:
             typer.echo(json.dumps(document, indent=2))
             return

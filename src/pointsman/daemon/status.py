@@ -40,6 +40,14 @@ def read_status(path: Path, timeout_s: float = 5.0) -> dict[str, object]:
             client.connect(str(path))
             with client.makefile("rb") as stream:
                 document: dict[str, object] = json.loads(stream.read())
+        except FileNotFoundError:
+            raise SystemRefusal(
+                f"status socket {path}: there is none", "start the daemon, or name its --run-dir"
+            ) from None
+        except PermissionError:
+            raise SystemRefusal(
+                f"status socket {path}: not yours to ask", "run as root, for instance by sudo"
+            ) from None
         except (OSError, ValueError) as error:
             raise SystemRefusal(
                 f"status socket {path}: no daemon answers ({error})", "start it, or look at its log"

@@ -75,7 +75,10 @@ class Netlink:
         }
 
     def add_address(self, ifindex: int, address: Address) -> bool:
-        """Adds it as a host address; False if the interface has it already."""
+        """Adds it as a host address; False if the interface has it already.
+
+        Raises SystemRefusal if the interface takes none of its family.
+        """
         try:
             self._ipr.addr(
                 "add",
@@ -87,6 +90,12 @@ class Netlink:
         except NetlinkError as error:
             if error.code == errno.EEXIST:
                 return False
+            if error.code == errno.EACCES and address.version == 6:
+                name = socket.if_indextoname(ifindex)
+                raise SystemRefusal(
+                    f"interface {name}: takes no IPv6 address, so not {address}",
+                    f"sysctl -w net.ipv6.conf.{name.replace('.', '/')}.disable_ipv6=0",
+                ) from None
             raise
         return True
 

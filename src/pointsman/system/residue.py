@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from pointsman.config.model import Address
+from pointsman.errors import SystemRefusal
 from pointsman.system import sysctl
 from pointsman.system.netlink import Netlink
 from pointsman.system.network import Route
@@ -30,10 +31,18 @@ class Residue:
         self._entries: list[Entry] = []
 
     def recover(self) -> int:
-        """Undoes what a former run left; returns how many things."""
+        """Undoes what a former run left; returns how many things.
+
+        Raises SystemRefusal if somebody has spoilt the record.
+        """
         if not self._path.exists():
             return 0
-        self._entries = json.loads(self._path.read_text())
+        try:
+            self._entries = json.loads(self._path.read_text())
+        except ValueError:
+            raise SystemRefusal(
+                f"record {self._path}: is no JSON", "undo by hand what it names, then remove it"
+            ) from None
         count = len(self._entries)
         self.undo()
         return count

@@ -63,8 +63,18 @@ def test_no_daemon(tmp_path: Path) -> None:
     path = tmp_path / "u1.sock"
     with pytest.raises(SystemRefusal) as caught:
         read_status(path)
+    assert caught.value.what == f"status socket {path}: there is none"
+    assert caught.value.mend == "start the daemon, or name its --run-dir"
+
+
+def test_killed_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "u1.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with pytest.raises(SystemRefusal) as caught:
+        read_status(path)
     assert caught.value.what.startswith(f"status socket {path}: no daemon answers (")
-    assert "No such file or directory" in caught.value.what
+    assert "Connection refused" in caught.value.what
     assert caught.value.mend == "start it, or look at its log"
 
 
