@@ -91,6 +91,7 @@ def answers_go_direct(lab: Lab) -> str:
     before = units_total(lab, "bytes")
     argv = ["curl", "-sSf", "--max-time", "30", f"http://{VIP['IPv4']}/a/files/big"]
     with lab.popen("c1", argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         received = hashlib.file_digest(process.stdout, "sha256").hexdigest()
     expect(received == digest(source), "the download arrived damaged")
     carried = units_total(lab, "bytes") - before
