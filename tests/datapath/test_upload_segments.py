@@ -85,6 +85,28 @@ def test_a_segment_of_a_connection_that_is_gone_draws_the_stacks_answer(peer: Pe
         assert len(resets(peer.wire.settle())) == 1
 
 
+def test_a_late_duplicate_does_not_serve_the_request_twice(peer: Peer) -> None:
+    """The client was answered and has closed; no socket is left when its first data comes again."""
+    with peer.wire.listen(peer.client) as listener:
+        frame = peer.bundle()
+        with accepted(listener, peer.client) as connection:
+            exchange(connection, peer)
+            peer.send(flags="FA")
+            assert connection.recv(1) == b""
+        peer.take_until("F")
+        peer.send(flags="A")
+        peer.wire.settle()
+        assert states(peer.client) == []
+        peer.wire.changed()
+
+        peer.wire.send(frame)
+        assert len(resets(peer.wire.settle())) == 1
+        assert peer.wire.changed() == {"over": 1}
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
 def test_an_early_segment_draws_nothing(peer: Peer, version: int) -> None:
     """It has overtaken its connection's upload."""
     bench = peer.wire.bench

@@ -71,6 +71,7 @@ class Reason(IntEnum):
     UPLOAD_REFUSED = 36
     HOST_INTERNAL = 37
     PROBE_ANSWERED = 38
+    OVER = 39
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,5 +257,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         Where.UNIT,
         Outcome.ANSWERED,
         "keep-alive probe of a connection that waits for its first data",
+    ),
+    Reason.OVER: ReasonInfo(
+        "over",
+        Where.HOST,
+        Outcome.PASSED,
+        "first data again, of a connection that is over: the stack answers with RST",
     ),
 }

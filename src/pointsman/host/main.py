@@ -19,6 +19,7 @@ from pointsman.datapath.host import HostDatapath
 from pointsman.datapath.reasons import Where
 from pointsman.errors import SiteError
 from pointsman.host.settings import fill_tunnels, host_config, host_sizes, host_vips
+from pointsman.host.taps import harmful_taps
 from pointsman.system import sysctl
 from pointsman.system.netlink import Netlink
 from pointsman.system.residue import Residue
@@ -26,6 +27,8 @@ from pointsman.system.residue import Residue
 __all__ = ["run_host"]
 
 log = structlog.get_logger()
+
+TAPS_EVERY_S = 10.0
 
 
 def run_host(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
@@ -74,10 +77,22 @@ async def _run(name: str, host: Host, datapath: HostDatapath, socket_path: Path)
             "version": __version__,
             "pid": os.getpid(),
             "reasons": reason_report(datapath, Where.HOST),
+            "harmful_taps": harmful_taps(),
         }
 
     log.info("ready", node=name, interface=host.interface)
-    await run_until_signal(socket_path, report, [])
+    await run_until_signal(socket_path, report, [_warn_of_taps()])
+
+
+async def _warn_of_taps() -> None:
+    known: list[str] = []
+    while True:
+        present = harmful_taps()
+        for tap in present:
+            if tap not in known:
+                log.warning("uploads will be reset while this is open", socket=tap)
+        known = present
+        await asyncio.sleep(TAPS_EVERY_S)
 
 
 def _host_named(site: Site, name: str) -> Host:

@@ -34,18 +34,41 @@ static __always_inline struct mapping6 *mapping_find6(const union mapping_key *k
 	return bpf_map_lookup_elem(&mappings6, &key->v6);
 }
 
-/* Whether the flow id is known to stand for just this connection. */
-static __always_inline bool mapping_is(const union mapping_key *key, const union client_key *client,
-				       const bool v6)
+/* enum mapping_flag of the flow id, if it is known to stand for just this connection. */
+static __always_inline bool mapping_flags(const union mapping_key *key, const union client_key *client,
+					  __u32 *flags, const bool v6)
 {
 	if (v6) {
 		struct mapping6 *m = mapping_find6(key);
 
-		return m && !__builtin_memcmp(&m->key, &client->v6, sizeof(m->key));
+		if (!m || __builtin_memcmp(&m->key, &client->v6, sizeof(m->key)))
+			return false;
+		*flags = m->flags;
+		return true;
 	}
 	struct mapping4 *m = mapping_find4(key);
 
-	return m && !__builtin_memcmp(&m->key, &client->v4, sizeof(m->key));
+	if (!m || __builtin_memcmp(&m->key, &client->v4, sizeof(m->key)))
+		return false;
+	*flags = m->flags;
+	return true;
+}
+
+static __always_inline bool mapping_is(const union mapping_key *key, const union client_key *client,
+				       const bool v6)
+{
+	__u32 flags;
+
+	return mapping_flags(key, client, &flags, v6);
+}
+
+/* ... and its socket was seen: it has been uploaded before. */
+static __always_inline bool mapping_is_used(const union mapping_key *key,
+					    const union client_key *client, const bool v6)
+{
+	__u32 flags;
+
+	return mapping_flags(key, client, &flags, v6) && flags & MAPPING_CONFIRMED;
 }
 
 static __always_inline long mapping_learn(const union mapping_key *key, const union client_key *client,

@@ -46,7 +46,8 @@
 	REASON(OLD_SOCKET_STAYS, host, dropped, "the old connection's socket outlived its RST") \
 	REASON(UPLOAD_REFUSED, host, dropped, "the kernel refused the upload") \
 	REASON(HOST_INTERNAL, host, dropped, "the kernel refused a map update or a change of size") \
-	REASON(PROBE_ANSWERED, unit, answered, "keep-alive probe of a connection that waits for its first data")
+	REASON(PROBE_ANSWERED, unit, answered, "keep-alive probe of a connection that waits for its first data") \
+	REASON(OVER, host, passed, "first data again, of a connection that is over: the stack answers with RST")
 
 #define REASON_ENUM(name, where, outcome, text) REASON_##name,
 enum reason { REASONS(REASON_ENUM) REASON_COUNT };

@@ -153,8 +153,14 @@ static __always_inline int upload(struct __sk_buff *skb, const struct parcel *in
 	if (!skc)
 		return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) :
 					       finish(REASON_NO_LISTENER, TC_NEXT);
-	if (skc->state == STATE_LISTEN)
-		return upload_to(skb, skc, in, key, v6);
+	if (skc->state == STATE_LISTEN) {
+		if (!mapping_is_used(key, &in->key, v6))
+			return upload_to(skb, skc, in, key, v6);
+		/* A late duplicate must not make the application serve its request twice. */
+		bpf_sk_release(skc);
+		return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) :
+					       finish(REASON_OVER, TC_NEXT);
+	}
 	return upload_beside(skb, skc, in, key, v6);
 }
 
