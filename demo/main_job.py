@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,10 +90,10 @@ def answers_go_direct(lab: Lab) -> str:
     """A download through the inspected service. What did the units carry of it?"""
     source = lab.make_file("big", SIZE)
     before = units_total(lab, "bytes")
-    argv = ["curl", "-sSf", "--max-time", "30", f"http://{VIP['IPv4']}/a/files/big"]
-    with lab.popen("c1", argv, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        received = hashlib.file_digest(process.stdout, "sha256").hexdigest()
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "big"
+        curl(lab, f"http://{VIP['IPv4']}/a/files/big", "--output", str(target))
+        received = digest(target)
     expect(received == digest(source), "the download arrived damaged")
     carried = units_total(lab, "bytes") - before
     expect(carried < SIZE / 20, f"the units carried {carried:,} bytes")
