@@ -252,6 +252,21 @@ def test_another_xdp_program(bench: Bench) -> None:
     assert mend == "detach it: ip link set dev e0 xdp off, or stop the process that attached it"
 
 
+def test_what_was_done_before_a_late_refusal_is_undone(bench: Bench) -> None:
+    """Only attaching tells that a driver lacks XDP; by then the unit has its addresses."""
+    edit(bench.site, "name: u1, interface: e0", "name: u1, interface: lo")
+    before = bench.traces("unit")
+    done = bench.lab.run("u1", bench.command("unit"), check=False)
+    assert done.returncode == 2
+    assert bench.traces("unit") == before
+    *logged, last = done.stderr.splitlines()
+    assert all(json.loads(line)["event"].startswith("host ") for line in logged)
+    assert last == (
+        "pointsman: interface lo: its driver has no native XDP; "
+        "set xdp: generic for this unit in the site file"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
