@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from host_bench import HostBench
+from namespace import new_namespace
 from packets import HOSTS, ROUTER_MAC, UNIT_MAC, VIP, Client, checksums_right, split
 from scapy.layers.inet import TCP, UDP
 from scapy.packet import Packet
@@ -32,7 +32,6 @@ __all__ = [
 PATIENCE_S = 10
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 FENCE_ID = b"\xfe\xdc\xba\x98"
-CLONE_NEWNET = 0x40000000
 SOL_PACKET, PACKET_QDISC_BYPASS, PACKET_IGNORE_OUTGOING = 263, 20, 23
 ETH_P_ALL = 3
 # The gateway is known from the start: answers leave at once, with no ARP and no ND before them.
@@ -136,10 +135,10 @@ def host_wire(bench: HostBench) -> Iterator[HostWire]:
 
     The namespaces have no name: they go with the last descriptor, however the test ends.
     """
-    with _one_cpu(), _new_namespace():
+    with _one_cpu(), new_namespace():
         host = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
-            with _new_namespace():
+            with new_namespace():
                 outside = _cable(f"/proc/{os.getpid()}/fd/{host}")
         finally:
             os.close(host)
@@ -172,21 +171,6 @@ def _cable(host: str) -> socket.socket:
 
 def _run(*command: str, given: str = "") -> None:
     subprocess.run(command, input=given, capture_output=True, text=True, check=True)
-
-
-@contextmanager
-def _new_namespace() -> Iterator[None]:
-    """Of the network, for this thread."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        assert libc.unshare(CLONE_NEWNET) == 0
-        try:
-            yield
-        finally:
-            assert libc.setns(before, CLONE_NEWNET) == 0
-    finally:
-        os.close(before)
 
 
 @contextmanager

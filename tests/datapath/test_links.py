@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
 import re
 import socket
 import subprocess
@@ -13,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from compiled import PASSING, compile_program, open_fds
+from namespace import new_namespace, run
 
 from pointsman.datapath.codecs import U64
 from pointsman.datapath.libbpf import BpfObject
@@ -22,7 +21,6 @@ from pointsman.errors import SystemRefusal
 
 pytestmark = pytest.mark.datapath
 
-CLONE_NEWNET = 0x40000000
 EXPERIMENTAL = 0x88B5
 FRAME = b"\xff" * 6 + b"\2\0\0\0\0\1" + EXPERIMENTAL.to_bytes(2, "big") + bytes(46)
 NO_INTERFACE = 9999
@@ -49,23 +47,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BpfObject]:
 @pytest.fixture
 def veth() -> Iterator[int]:
     """Interface `e0`, joined to `e1`, in a network namespace that goes with the test."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        assert libc.unshare(CLONE_NEWNET) == 0
-        try:
-            run("ip", "link", "add", "e0", "up", "type", "veth", "peer", "name", "e1")
-            run("ip", "link", "set", "e1", "up")
-            yield socket.if_nametoindex("e0")
-        finally:
-            assert libc.setns(before, CLONE_NEWNET) == 0
-    finally:
-        os.close(before)
-
-
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout
+    with new_namespace():
+        run("ip", "link", "add", "e0", "up", "type", "veth", "peer", "name", "e1")
+        run("ip", "link", "set", "e1", "up")
+        yield socket.if_nametoindex("e0")
 
 
 def xdp_on(name: str) -> tuple[str, str] | None:

@@ -18,13 +18,6 @@ POLLING = "until"
 """The one name of helpers that ask until something holds; they alone may sleep."""
 
 
-SILENT = {
-    ("unit_maps.h", "Life"): {"cookie_clock", "next_ids", "undecided", "classifiers"},
-    ("host_maps.h", "Life"): {"reasons"},
-}
-"""Known: their comments do not say so yet. May shrink, not grow."""
-
-
 def speechless(text: str, word: str) -> list[str]:
     """Maps of a header that no comment above them both names and says `word` of."""
     found = []
@@ -54,7 +47,7 @@ def sleeps(tree: ast.AST, function: str = "") -> Iterator[int]:
 def test_every_map_says_whose_it_is_and_for_how_long(header: str, word: str) -> None:
     text = (BPF / "lib" / header).read_text()
     assert MAP.search(text)
-    assert set(speechless(text, word)) <= SILENT.get((header, word), set())
+    assert speechless(text, word) == []
 
 
 def test_map_without_a_word_is_seen() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
+from pointsman.cli.options import RUN_DIR, KeyFile, Node, RunDir, SiteFile
 from pointsman.config.keys import key_path, load_key
 from pointsman.config.load import load_site
 from pointsman.daemon import log
@@ -19,15 +17,7 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     @app.command("host")
     def host(
-        site: Annotated[Path, typer.Option(readable=False, help="The site file.")],
-        node: Annotated[str, typer.Option(help="Which of the site's hosts this is.")],
-        run_dir: Annotated[
-            Path, typer.Option(readable=False, help="Status socket and records.")
-        ] = Path("/run/pointsman"),
-        key_file: Annotated[
-            Path | None,
-            typer.Option(readable=False, help="The cluster's key, if not where the site says."),
-        ] = None,
+        site: SiteFile, node: Node, run_dir: RunDir = RUN_DIR, key_file: KeyFile = None
     ) -> None:
         """Run the agent in front of the application on this machine."""
         log.configure()

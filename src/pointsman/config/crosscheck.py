@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from pointsman.config.model import Address, Inspect, Rule, Site
+from pointsman.config.model import Address, Inspect, Role, Rule, Site
 
 __all__ = ["Finding", "Path", "crosscheck"]
 
@@ -32,6 +32,7 @@ def crosscheck(site: Site) -> list[Finding]:
     """Everything wrong with a site whose parts are well formed; empty if it can run."""
     checks: list[Callable[[Site], Iterable[Finding]]] = [
         _names,
+        _roles,
         _unicast,
         _one_address_a_family,
         _own_addresses,
@@ -42,6 +43,16 @@ def crosscheck(site: Site) -> list[Finding]:
         _lab,
     ]
     return [finding for check in checks for finding in check(site)]
+
+
+def _roles(site: Site) -> Iterator[Finding]:
+    for i, unit in enumerate(site.units):
+        if Role.FORWARDER not in unit.roles:
+            yield Finding(
+                ("units", i, "roles"),
+                f"unit {unit.name} has no forwarder, and packets come to forwarders",
+                "add `forwarder`",
+            )
 
 
 def _repeated(entries: Iterable[tuple[Path, str]], what: str) -> Iterator[Finding]:

@@ -322,3 +322,12 @@ def test_several_findings_are_counted_and_the_first_has_its_line(tmp_path: Path)
         load_site(path)
     assert caught.value.what == f"{path}:16: pools[1].members[1].host: no host is named h9"
     assert caught.value.mend == "name one of: h1, h2, h3 (and 2 more)"
+
+
+def test_unit_without_a_forwarder() -> None:
+    found = the_only(findings(lambda d: node(d, "units", 0).update(roles=["classifier"])))
+    assert found == Finding(
+        ("units", 0, "roles"),
+        "unit u1 has no forwarder, and packets come to forwarders",
+        "add `forwarder`",
+    )

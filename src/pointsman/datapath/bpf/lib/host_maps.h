@@ -40,7 +40,7 @@ struct {
 	__type(value, __u32);
 } tunnels6 SEC(".maps");
 
-/* reasons: enum reason -> packets. Owner: finish(), per CPU. */
+/* reasons: enum reason -> packets. Owner: finish(), per CPU. Life: as long as the host's daemon. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, REASON_COUNT);

@@ -155,7 +155,7 @@ struct {
 	__type(value, struct siphash_key);
 } secrets SEC(".maps");
 
-/* cookie_clock: [0] = slot of the present epoch. Owner: Python. */
+/* cookie_clock: [0] = slot of the present epoch. Owner: Python. Life: as long as the unit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -164,7 +164,7 @@ struct {
 } cookie_clock SEC(".maps");
 
 /* next_ids: per CPU, [0] = how many flow ids it has given out; starts at random.
- * Owner: classifier. */
+ * Owner: classifier. Life: as long as the unit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -182,7 +182,7 @@ struct {
 } traffic SEC(".maps");
 
 /* undecided: service index -> first requests the rules could not judge, so took the default pool.
- * Owner: classifier, per CPU. */
+ * Owner: classifier, per CPU. Life: as long as the unit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -199,7 +199,7 @@ struct {
 } reasons SEC(".maps");
 
 /* classifiers: enum family -> program, tail called on a miss. Empty on a unit without that role.
- * Owner: Python, at load. */
+ * Owner: Python, at load. Life: as long as the unit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 2);
