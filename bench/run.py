@@ -42,7 +42,7 @@ def main() -> int:
         runs = throughput(lab, options.rounds, options.slices)
         cpu = cpu_per_request(lab, proxy, options.rounds)
     results = Results(
-        machine=f"{os.cpu_count()} CPUs, Linux {platform.release()}",
+        machine=f"{os.cpu_count()} CPUs, Linux {'.'.join(platform.release().split('.')[:2])}",
         rounds=options.rounds,
         slices=options.slices,
         runs=runs,

@@ -91,6 +91,15 @@ def test_the_first_data_is_bundled_until_it_is_answered(unit: UnitBench, client:
     assert checksums_right(late.frame)
 
 
+def test_the_end_of_the_handshake_come_late_goes_nowhere(unit: UnitBench, client: Client) -> None:
+    """Overtaken by the first data: a stack without the connection would answer with a RST."""
+    isn = unit.shake_hands(client)
+    unit.send(client.data(GET_A, isn))
+    late = client.frame(flags="A", seq=client.isn + 1, ack=isn + 1)
+    assert unit.send(late).reason == "handshake_ack"
+    assert unit.flow(client).state == abi.FlowState.OPENING
+
+
 def test_first_data_with_fin_is_closing_and_still_repeatable(
     unit: UnitBench, client: Client
 ) -> None:

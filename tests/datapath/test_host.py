@@ -99,13 +99,14 @@ def test_a_syn_bundle_teaches_and_is_unpacked(host: HostBench, version: int) -> 
     assert host.send(host.tunnelled(version, flags="A")).reason == "restored"
 
 
-def test_a_teaching_bundle_is_unpacked(host: HostBench, version: int) -> None:
+def test_a_lesson_before_its_upload_is_learnt_and_held_off(host: HostBench, version: int) -> None:
+    """The stack would answer it with a RST. test_upload_segments.py teaches live connections."""
     client = Client(version)
     inner = client.packet(b"payload", flags="A", seq=4, ack=5)
     outcome = host.send(host.bundle(client, BundleKind.TEACH, inner))
-    assert (outcome.verdict, outcome.reason) == (TC_NEXT, "host_taught")
-    assert outcome.frame[14:] == bytes(inner)
-    assert host.mapping(version).flags == 0
+    assert (outcome.verdict, outcome.reason) == (TC_DROP, "early")
+    assert host.mapping(version).flags == abi.MappingFlag.UPLOADED
+    assert host.send(host.tunnelled(version, flags="A")).reason == "early"
 
 
 def test_headers_alone_teach_and_go_no_further(host: HostBench, version: int) -> None:
@@ -114,7 +115,7 @@ def test_headers_alone_teach_and_go_no_further(host: HostBench, version: int) ->
     headers = len(inner) - 1400
     outcome = host.send(host.bundle(client, BundleKind.TEACH_ONLY, inner, cut=headers))
     assert (outcome.verdict, outcome.reason) == (TC_DROP, "host_taught_only")
-    assert host.send(host.tunnelled(version, flags="A")).reason == "restored"
+    assert host.mapping(version).flags == abi.MappingFlag.UPLOADED
 
 
 def test_data_with_no_listener_is_left_to_the_stack_to_refuse(

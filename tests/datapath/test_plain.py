@@ -114,8 +114,12 @@ def test_a_syn_on_an_open_flow_goes_to_its_host_to_judge(unit: UnitBench, versio
     client = Client(version)
     unit.open_plain(client)
     before = unit.flow(client)
-    outcome = unit.send(replace(client, isn=99).syn())
-    assert outcome.reason == "hit"
+    syn = replace(client, isn=99).syn()
+    outcome = unit.send(syn)
+    assert outcome.reason == "bundled_again"
+    _, bundle, inner = outcome.bundle
+    assert (bundle.kind, bundle.flow_id) == (abi.BundleKind.SYN, before.flow_id)
+    assert bytes(inner) == bytes(split(syn)[0])
     assert unit.flow(client) == before
 
 

@@ -226,7 +226,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "early",
         Where.HOST,
         Outcome.DROPPED,
-        "its connection's upload has not ended: the client repeats it",
+        "its connection is not there, or not yet: the client repeats it",
     ),
     Reason.HOST_MALFORMED: ReasonInfo(
         "host_malformed",

@@ -10,6 +10,21 @@
 #include "lib/restore.h"
 #include "lib/upload.h"
 
+/* A mapping taught in mid-connection. Should the upload be still on its way, the segment must not
+ * meet a stack that would answer it with a RST. */
+static __always_inline int take_lesson(struct __sk_buff *skb, const struct parcel *in,
+				       const union mapping_key *key, const bool v6)
+{
+	bool there = socket_lives(skb, &in->key, v6);
+
+	if (mapping_learn(key, &in->key, MAPPING_UPLOADED | (there ? MAPPING_CONFIRMED : 0), v6))
+		return finish(REASON_HOST_INTERNAL, TC_DROP);
+	if (!there)
+		return finish(REASON_EARLY, TC_DROP);
+	return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) :
+				       finish(REASON_HOST_TAUGHT, TC_NEXT);
+}
+
 static __always_inline int take_bundle(struct __sk_buff *skb, const void *ip, const bool v6)
 {
 	union mapping_key key;
@@ -31,15 +46,14 @@ static __always_inline int take_bundle(struct __sk_buff *skb, const void *ip, co
 		why = REASON_SYN_TAUGHT;
 		break;
 	case BUNDLE_TEACH:
-		why = REASON_HOST_TAUGHT;
-		break;
+		return take_lesson(skb, &in, &key, v6);
 	case BUNDLE_TEACH_ONLY:
 		why = REASON_HOST_TAUGHT_ONLY;
 		break;
 	default:
 		return finish(REASON_BAD_TAG, TC_DROP);
 	}
-	if (mapping_learn(&key, &in.key, 0, v6))
+	if (mapping_learn(&key, &in.key, why == REASON_HOST_TAUGHT_ONLY ? MAPPING_UPLOADED : 0, v6))
 		return finish(REASON_HOST_INTERNAL, TC_DROP);
 	if (why == REASON_HOST_TAUGHT_ONLY)
 		return finish(why, TC_DROP);

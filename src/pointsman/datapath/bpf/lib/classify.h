@@ -47,8 +47,9 @@ static __always_inline int classify_plain(struct xdp_md *ctx, struct packet *p,
 		return finish(REASON_NO_ROUTE, XDP_DROP);
 	if (flow && flow->state == FLOW_OPENING && flow->first_seq == bpf_ntohl(p->tcp->seq))
 		return bundle_send_plain(ctx, p, flow, BUNDLE_SYN, REASON_BUNDLED_AGAIN, v6);
+	/* The host of an open flow tells an old SYN from a new one. */
 	if (flow && flow->state == FLOW_OPEN && host_usable(flow->host, v6))
-		return tunnel_send(ctx, p, flow, v6); /* its host tells an old SYN from a new one */
+		return bundle_send_plain(ctx, p, flow, BUNDLE_SYN, REASON_BUNDLED_AGAIN, v6);
 	s = scratch_get();
 	if (!s || !segment_load(ctx, p, s, v6))
 		return finish(REASON_BAD_CHECKSUM, XDP_DROP);

@@ -286,6 +286,15 @@ static __always_inline bool repeats_first(const struct flow *flow, const struct 
 	       flow->isn + 1 == bpf_ntohl(p->tcp->ack_seq) && (payload_bytes(p) || p->tcp->fin);
 }
 
+/* The bare end of the handshake, come late: it tells the host nothing, and would draw a RST from
+ * a stack that does not have the connection yet. */
+static __always_inline bool ends_handshake(const struct flow *flow, const struct packet *p)
+{
+	return flow->flags & FLOW_INSPECTED && flow->first_seq == bpf_ntohl(p->tcp->seq) &&
+	       flow->isn + 1 == bpf_ntohl(p->tcp->ack_seq) && !payload_bytes(p) && !p->tcp->fin &&
+	       !p->tcp->rst;
+}
+
 /* enum flow_state says which moves there are. */
 static __always_inline void flow_advance(struct flow *flow, const struct packet *p, __u32 now)
 {
@@ -311,6 +320,8 @@ static __always_inline int flow_send(struct xdp_md *ctx, struct packet *p, struc
 {
 	__u16 epoch = epoch_of(flow->host);
 
+	if (ends_handshake(flow, p))
+		return finish(REASON_HANDSHAKE_ACK, XDP_DROP);
 	flow_advance(flow, p, now);
 	if (repeats_first(flow, p))
 		return bundle_send_data(ctx, p, flow, flow->rcv_wscale, REASON_BUNDLED_AGAIN, v6);

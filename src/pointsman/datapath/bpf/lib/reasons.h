@@ -40,7 +40,7 @@
 	REASON(NO_LISTENER, host, passed, "nobody listens: the stack answers with RST") \
 	REASON(OLD_SOCKET, host, passed, "a RST in the client's name ends an old connection on the same 4-tuple") \
 	REASON(UNKNOWN_FLOW_ID, host, answered, "flow id with no mapping: turned into a notice to the unit") \
-	REASON(EARLY, host, dropped, "its connection's upload has not ended: the client repeats it") \
+	REASON(EARLY, host, dropped, "its connection is not there, or not yet: the client repeats it") \
 	REASON(HOST_MALFORMED, host, dropped, "headers that contradict themselves or the packet's length") \
 	REASON(BAD_TAG, host, dropped, "bundle with a wrong tag or version") \
 	REASON(OLD_SOCKET_STAYS, host, dropped, "the old connection's socket outlived its RST") \

@@ -16,19 +16,11 @@
 static __always_inline bool is_early(struct __sk_buff *skb, const void *client, __u32 learnt,
 				     __u32 *flags, const bool v6)
 {
-	struct bpf_sock *skc;
-	__u32 state;
-
 	if ((*flags & (MAPPING_UPLOADED | MAPPING_CONFIRMED)) != MAPPING_UPLOADED)
 		return false;
-	skc = socket_find(skb, client, v6);
-	if (skc) {
-		state = skc->state;
-		bpf_sk_release(skc);
-		if (state != STATE_LISTEN) {
-			*flags |= MAPPING_CONFIRMED;
-			return false;
-		}
+	if (socket_lives(skb, client, v6)) {
+		*flags |= MAPPING_CONFIRMED;
+		return false;
 	}
 	return tick_now() - learnt < EARLY_TICKS;
 }

@@ -68,6 +68,19 @@ static __always_inline struct bpf_sock *socket_find(struct __sk_buff *skb, const
 _Static_assert(sizeof(struct flow_key4) == sizeof(((struct bpf_sock_tuple *)0)->ipv4) &&
 	       sizeof(struct flow_key6) == sizeof(((struct bpf_sock_tuple *)0)->ipv6), "same layout");
 
+/* Whether the stack has a connection with this 4-tuple, of whatever state. */
+static __always_inline bool socket_lives(struct __sk_buff *skb, const void *key, const bool v6)
+{
+	struct bpf_sock *skc = socket_find(skb, key, v6);
+	__u32 state;
+
+	if (!skc)
+		return false;
+	state = skc->state;
+	bpf_sk_release(skc);
+	return state != STATE_LISTEN;
+}
+
 /* What a socket expects from its peer next: what a RST must carry to be believed (RFC 5961 §3). */
 struct expectation {
 	__u32 rcv_nxt;
