@@ -111,6 +111,7 @@ def put_into_readme(readme: Path, results: Results) -> None:
     note = (
         f"Medians of {results.rounds} rounds of {results.slices} interleaved seconds "
         f"({results.machine}; client, router, unit, host with nginx, and HAProxy are namespaces of "
-        "that one machine). × is the ratio to no load balancer in the same round. By `make bench`."
+        "that one machine, XDP generic). × is the ratio to no load balancer in the same round. "
+        "By `make bench`."
     )
     readme.write_text(f"{head}{BEGIN}\n{table(results)}\n\n{note}\n{END}{tail}")

@@ -1,6 +1,6 @@
 """No load balancer, Pointsman and HAProxy under the same loads, in one lab, in turn.
 
-    python bench/run.py [--rounds 3] [--slices 4]
+    python bench/run.py [--rounds 3] [--slices 6]
 
 Writes bench/results.json and the table between the marks in README.md. Exit status 1 if one of the
 first three budgets of docs/architecture.md is missed.
@@ -33,7 +33,7 @@ TARGETS = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--slices", type=int, default=4, help="of one second, a target and round")
+    parser.add_argument("--slices", type=int, default=6, help="of one second, a target and round")
     options = parser.parse_args()
     with Lab(f"b{os.getpid():x}", HERE / "site.yaml") as lab:
         lab.up()

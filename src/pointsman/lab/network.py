@@ -166,7 +166,7 @@ def _set_offloads(lab: str, plan: Plan) -> None:
 def _let_units_transmit(lab: str, plan: Plan) -> None:
     """XDP_TX out of a veth reaches the peer only if that has a program too."""
     for node in plan.nodes:
-        if node.kind is Kind.UNIT:
+        if node.native_xdp:
             argv = ["ip", "link", "set", "dev", node.name, "xdpdrv"]
             _call(netns_name(lab, ROUTER), [*argv, "obj", str(OBJECTS / PASS), "sec", "xdp"])
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv6Address, IPv6Network, ip_interface
 from itertools import combinations
 
-from pointsman.config.model import Address, Client, Interface, Lab, Network, Site
+from pointsman.config.model import Address, Client, Interface, Lab, Network, Site, XdpMode
 from pointsman.errors import SiteError
 
 __all__ = ["LAN", "ROUTER", "Kind", "Node", "Plan", "Route", "make_plan"]
@@ -52,6 +52,8 @@ class Node:
     """Default routes, at most one of each family."""
     router_addresses: tuple[Interface, ...] = ()
     """Of the router's port; without any, the port belongs to the bridge."""
+    native_xdp: bool = False
+    """Its programs run in the driver, which on veth takes one at the other end too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ def _lan_nodes(site: Site, lab: Lab, router: tuple[Interface, ...]) -> Iterable[
         )
 
     for unit in site.units:
-        yield node(Kind.UNIT, unit.name, unit.interface, unit.addresses)
+        made = node(Kind.UNIT, unit.name, unit.interface, unit.addresses)
+        yield replace(made, native_xdp=unit.xdp is XdpMode.NATIVE)
     for host in site.hosts:
         yield node(Kind.HOST, host.name, host.interface, host.addresses)
     for bystander in lab.bystanders:
