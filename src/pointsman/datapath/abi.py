@@ -346,7 +346,6 @@ class BundleFlag(IntFlag):
 
     WSCALE = 1
     SACK = 2
-    TSTAMP = 4
     ECN = 8
     AGAIN = 128
 

@@ -8,6 +8,7 @@
 #include "lib/finish.h"
 #include "lib/mappings.h"
 #include "lib/restore.h"
+#include "lib/skb.h"
 #include "lib/upload.h"
 
 /* A mapping taught in mid-connection. Should the upload be still on its way, the segment must not
@@ -21,8 +22,7 @@ static __always_inline int take_lesson(struct __sk_buff *skb, const struct parce
 		return finish(REASON_HOST_INTERNAL, TC_DROP);
 	if (!there)
 		return finish(REASON_EARLY, TC_DROP);
-	return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) :
-				       finish(REASON_HOST_TAUGHT, TC_NEXT);
+	return parcel_pass(skb, REASON_HOST_TAUGHT, v6);
 }
 
 static __always_inline int take_bundle(struct __sk_buff *skb, const void *ip, const bool v6)
@@ -31,33 +31,24 @@ static __always_inline int take_bundle(struct __sk_buff *skb, const void *ip, co
 	struct parcel in = {};
 	enum reason why;
 
-	mapping_key_from(&key, ip, 0, v6);
 	why = parcel_open(skb, &in, v6);
 	if (why != REASON_COUNT)
 		return finish(why, TC_DROP);
-	if (v6)
-		key.v6.flow_id = in.head.flow_id;
-	else
-		key.v4.flow_id = in.head.flow_id;
+	mapping_key_from(&key, ip, in.head.flow_id, v6);
 	switch (in.head.kind) {
 	case BUNDLE_DATA:
 		return upload(skb, &in, &key, v6);
 	case BUNDLE_SYN:
-		why = REASON_SYN_TAUGHT;
-		break;
+		return mapping_learn(&key, &in.key, 0, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) :
+							     parcel_pass(skb, REASON_SYN_TAUGHT, v6);
 	case BUNDLE_TEACH:
 		return take_lesson(skb, &in, &key, v6);
 	case BUNDLE_TEACH_ONLY:
-		why = REASON_HOST_TAUGHT_ONLY;
-		break;
+		return finish(mapping_learn(&key, &in.key, MAPPING_UPLOADED, v6) ?
+				      REASON_HOST_INTERNAL : REASON_HOST_TAUGHT_ONLY, TC_DROP);
 	default:
 		return finish(REASON_BAD_TAG, TC_DROP);
 	}
-	if (mapping_learn(&key, &in.key, why == REASON_HOST_TAUGHT_ONLY ? MAPPING_UPLOADED : 0, v6))
-		return finish(REASON_HOST_INTERNAL, TC_DROP);
-	if (why == REASON_HOST_TAUGHT_ONLY)
-		return finish(why, TC_DROP);
-	return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) : finish(why, TC_NEXT);
 }
 
 /* A packet from one of our tunnel addresses. l4: what follows the IP header. */
@@ -65,7 +56,7 @@ static __always_inline int take(struct __sk_buff *skb, const void *ip, const voi
 				const bool v6)
 {
 	const struct udphdr *udp = l4;
-	union client_key outer;
+	union flow_key outer;
 	union mapping_key key;
 
 	if (proto == IPPROTO_UDP && udp->dest == config.bundle_port)
@@ -95,23 +86,13 @@ static __always_inline bool whole6(const struct __sk_buff *skb, const struct ipv
 	       ETH_HLEN + sizeof(*ip) + bpf_ntohs(ip->payload_len) <= skb->len;
 }
 
-/* The headers in the linear part of the skb, or NULL if there are none. */
-static __always_inline void *headers(struct __sk_buff *skb, const bool v6)
-{
-	const __u32 need = ETH_HLEN + ip_header_bytes(v6) + sizeof(struct udphdr);
-
-	if (skb->data + need > skb->data_end && bpf_skb_pull_data(skb, need))
-		return NULL;
-	return (void *)(long)skb->data;
-}
-
 static __always_inline int take_ip4(struct __sk_buff *skb)
 {
-	void *data = headers(skb, false), *end = (void *)(long)skb->data_end;
+	void *data = linear(skb, ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr));
 	struct iphdr *ip = data + ETH_HLEN;
 	__be32 source;
 
-	if (!data || (void *)(ip + 1) + sizeof(struct udphdr) > end)
+	if (!data)
 		return finish(REASON_NOT_OURS, TC_NEXT);
 	source = ip->saddr;
 	if (!bpf_map_lookup_elem(&tunnels4, &source))
@@ -123,11 +104,11 @@ static __always_inline int take_ip4(struct __sk_buff *skb)
 
 static __always_inline int take_ip6(struct __sk_buff *skb)
 {
-	void *data = headers(skb, true), *end = (void *)(long)skb->data_end;
+	void *data = linear(skb, ETH_HLEN + sizeof(struct ipv6hdr) + sizeof(struct udphdr));
 	struct ipv6hdr *ip = data + ETH_HLEN;
 	struct in6_key source;
 
-	if (!data || (void *)(ip + 1) + sizeof(struct udphdr) > end)
+	if (!data)
 		return finish(REASON_NOT_OURS, TC_NEXT);
 	__builtin_memcpy(&source, &ip->saddr, sizeof(source));
 	if (!bpf_map_lookup_elem(&tunnels6, &source))

@@ -215,7 +215,6 @@ enum bundle_kind {
 enum bundle_flag {
 	BUNDLE_WSCALE = 1, /* TCP options the client and the cookie agreed on */
 	BUNDLE_SACK = 2,
-	BUNDLE_TSTAMP = 4,
 	BUNDLE_ECN = 8,
 	BUNDLE_AGAIN = 128, /* set by the host on its own second try; no part of the tag */
 };

@@ -7,10 +7,10 @@
 #include "cookie.h"
 #include "csum.h"
 #include "finish.h"
+#include "ip.h"
 #include "packet.h"
 
 #define ANSWER_WINDOW 64240 /* bytes */
-#define ANSWER_TTL 64
 #define TSVAL_SHIFT 20 /* ns to about a millisecond */
 
 static __always_inline void put_be32(__u8 *p, __u32 value)
@@ -30,33 +30,19 @@ static __always_inline void put_tstamp(__u8 *p, __u32 tsecr)
 	put_be32(p + 6, tsecr);
 }
 
-/* Both write a whole IP header, from the service to the client, and return the sum of what TCP's
+/* Both write the IP header, from the service to the client, and return the sum of what TCP's
  * pseudo-header takes of it. */
 static __always_inline __u32 answer_ip4(struct iphdr *ip, const struct flow_key4 *key,
 					__u32 tcp_bytes)
 {
-	__builtin_memset(ip, 0, sizeof(*ip));
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->tot_len = bpf_htons(sizeof(*ip) + tcp_bytes);
-	ip->frag_off = bpf_htons(IP_DF);
-	ip->ttl = ANSWER_TTL;
-	ip->protocol = IPPROTO_TCP;
-	ip->saddr = key->daddr;
-	ip->daddr = key->saddr;
-	ip4_set_csum(ip);
+	ip4_fill(ip, key->daddr, key->saddr, IPPROTO_TCP, tcp_bytes);
 	return csum_add_block(0, &ip->saddr, 8);
 }
 
 static __always_inline __u32 answer_ip6(struct ipv6hdr *ip, const struct flow_key6 *key,
 					__u32 tcp_bytes)
 {
-	*(__be32 *)ip = bpf_htonl(6 << 28);
-	ip->payload_len = bpf_htons(tcp_bytes);
-	ip->nexthdr = IPPROTO_TCP;
-	ip->hop_limit = ANSWER_TTL;
-	__builtin_memcpy(&ip->saddr, key->daddr, sizeof(key->daddr));
-	__builtin_memcpy(&ip->daddr, key->saddr, sizeof(key->saddr));
+	ip6_fill(ip, key->daddr, key->saddr, IPPROTO_TCP, tcp_bytes);
 	return csum_add_block(0, &ip->saddr, 32);
 }
 

@@ -9,12 +9,11 @@
 #include "base.h"
 #include "csum.h"
 #include "finish.h"
+#include "ip.h"
 #include "packet.h"
 #include "tag.h"
 #include "tcp_options.h"
 #include "cookie.h"
-
-#define BUNDLE_TTL 64
 
 /* Where a packet to a host goes, out of hosts4 or hosts6. */
 struct next_hop {
@@ -111,11 +110,6 @@ static __always_inline int tunnel_send(struct xdp_md *ctx, struct packet *p, con
 	return finish(REASON_HIT, send(ctx, hop.ifindex));
 }
 
-static __always_inline __u32 bundle_room(const bool v6)
-{
-	return ip_header_bytes(v6) + sizeof(struct udphdr) + sizeof(struct bundle);
-}
-
 /* UDP header and our own. The source port is entropy for those who spread by ports. */
 static __always_inline void udp_fill(struct udphdr *udp, const struct bundle *b, __u32 inner_bytes)
 {
@@ -135,16 +129,7 @@ static __always_inline void front4_fill(void *data, const struct host4 *h, const
 
 	__builtin_memcpy(eth->h_dest, h->dmac, 2 * ETH_ALEN);
 	eth->h_proto = bpf_htons(ETH_P_IP);
-	__builtin_memset(ip, 0, sizeof(*ip));
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->tot_len = bpf_htons(bundle_room(false) + inner_bytes);
-	ip->frag_off = bpf_htons(IP_DF);
-	ip->ttl = BUNDLE_TTL;
-	ip->protocol = IPPROTO_UDP;
-	ip->saddr = h->tunnel;
-	ip->daddr = h->addr;
-	ip4_set_csum(ip);
+	ip4_fill(ip, h->tunnel, h->addr, IPPROTO_UDP, bundle_room(false) - sizeof(*ip) + inner_bytes);
 	udp_fill((void *)(ip + 1), b, inner_bytes);
 }
 
@@ -156,12 +141,7 @@ static __always_inline void front6_fill(void *data, const struct host6 *h, const
 
 	__builtin_memcpy(eth->h_dest, h->dmac, 2 * ETH_ALEN);
 	eth->h_proto = bpf_htons(ETH_P_IPV6);
-	*(__be32 *)ip = bpf_htonl(6 << 28);
-	ip->payload_len = bpf_htons(bundle_room(true) - sizeof(*ip) + inner_bytes);
-	ip->nexthdr = IPPROTO_UDP;
-	ip->hop_limit = BUNDLE_TTL;
-	__builtin_memcpy(&ip->saddr, h->tunnel, 16);
-	__builtin_memcpy(&ip->daddr, h->addr, 16);
+	ip6_fill(ip, h->tunnel, h->addr, IPPROTO_UDP, bundle_room(true) - sizeof(*ip) + inner_bytes);
 	udp_fill((void *)(ip + 1), b, inner_bytes);
 }
 

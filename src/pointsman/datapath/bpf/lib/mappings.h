@@ -35,7 +35,7 @@ static __always_inline struct mapping6 *mapping_find6(const union mapping_key *k
 }
 
 /* enum mapping_flag of the flow id, if it is known to stand for just this connection. */
-static __always_inline bool mapping_flags(const union mapping_key *key, const union client_key *client,
+static __always_inline bool mapping_flags(const union mapping_key *key, const union flow_key *client,
 					  __u32 *flags, const bool v6)
 {
 	if (v6) {
@@ -54,7 +54,7 @@ static __always_inline bool mapping_flags(const union mapping_key *key, const un
 	return true;
 }
 
-static __always_inline bool mapping_is(const union mapping_key *key, const union client_key *client,
+static __always_inline bool mapping_is(const union mapping_key *key, const union flow_key *client,
 				       const bool v6)
 {
 	__u32 flags;
@@ -64,14 +64,14 @@ static __always_inline bool mapping_is(const union mapping_key *key, const union
 
 /* ... and its socket was seen: it has been uploaded before. */
 static __always_inline bool mapping_is_used(const union mapping_key *key,
-					    const union client_key *client, const bool v6)
+					    const union flow_key *client, const bool v6)
 {
 	__u32 flags;
 
 	return mapping_flags(key, client, &flags, v6) && flags & MAPPING_CONFIRMED;
 }
 
-static __always_inline long mapping_learn(const union mapping_key *key, const union client_key *client,
+static __always_inline long mapping_learn(const union mapping_key *key, const union flow_key *client,
 					  __u32 flags, const bool v6)
 {
 	if (v6) {

@@ -4,27 +4,18 @@
 #define POINTSMAN_OPEN_BUNDLE_H
 
 #include "base.h"
+#include "finish.h"
 #include "packet.h"
 #include "tag.h"
-
-union client_key {
-	struct flow_key4 v4;
-	struct flow_key6 v6;
-};
 
 /* What a bundle says and carries. */
 struct parcel {
 	struct bundle head;
-	union client_key key; /* the client's 4-tuple */
+	union flow_key key; /* the client's 4-tuple */
 	struct tcphdr tcp; /* without options */
 	__u32 tcp_header; /* bytes */
 	__u32 offset; /* of the carried IP header, from the MAC header */
 };
-
-static __always_inline __u32 parcel_room(const bool v6)
-{
-	return ip_header_bytes(v6) + sizeof(struct udphdr) + sizeof(struct bundle);
-}
 
 /* Reads the carried IP header; returns its total length, 0 if it can't be one. */
 static __always_inline __u32 parcel_ip(struct __sk_buff *skb, struct parcel *in, const bool v6)
@@ -64,7 +55,7 @@ static __always_inline enum reason parcel_open(struct __sk_buff *skb, struct par
 	__u32 ip_bytes, carried, bundle_at = ETH_HLEN + ip_header_bytes(v6) + sizeof(struct udphdr);
 	bool truncated;
 
-	in->offset = ETH_HLEN + parcel_room(v6);
+	in->offset = ETH_HLEN + bundle_room(v6);
 	if (bpf_skb_load_bytes(skb, bundle_at, &in->head, sizeof(in->head)))
 		return REASON_HOST_MALFORMED;
 	if (in->head.version != BUNDLE_VERSION)
@@ -91,7 +82,13 @@ static __always_inline enum reason parcel_open(struct __sk_buff *skb, struct par
 /* Takes off everything in front of the carried packet but the MAC header. */
 static __always_inline long parcel_strip(struct __sk_buff *skb, const bool v6)
 {
-	return bpf_skb_adjust_room(skb, -(__s32)parcel_room(v6), BPF_ADJ_ROOM_MAC, 0);
+	return bpf_skb_adjust_room(skb, -(__s32)bundle_room(v6), BPF_ADJ_ROOM_MAC, 0);
+}
+
+/* Gives the carried packet to the stack. */
+static __always_inline int parcel_pass(struct __sk_buff *skb, enum reason reason, const bool v6)
+{
+	return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) : finish(reason, TC_NEXT);
 }
 
 #endif

@@ -119,6 +119,19 @@ static __always_inline void flow_key6_from(struct flow_key6 *key, const struct p
 	key->dport = p->tcp->dest;
 }
 
+union flow_key {
+	struct flow_key4 v4;
+	struct flow_key6 v6;
+};
+
+static __always_inline void flow_key_from(union flow_key *key, const struct packet *p, const bool v6)
+{
+	if (v6)
+		flow_key6_from(&key->v6, p);
+	else
+		flow_key4_from(&key->v4, p);
+}
+
 /* Sequence arithmetic (RFC 9293 §3.4): a after b. */
 static __always_inline bool seq_after(__u32 a, __u32 b)
 {

@@ -7,19 +7,6 @@
 #include "deck.h"
 #include "forward.h"
 
-union flow_key {
-	struct flow_key4 v4;
-	struct flow_key6 v6;
-};
-
-static __always_inline void flow_key_from(union flow_key *key, const struct packet *p, const bool v6)
-{
-	if (v6)
-		flow_key6_from(&key->v6, p);
-	else
-		flow_key4_from(&key->v4, p);
-}
-
 static __always_inline struct flow *flow_find(const union flow_key *key, const bool v6)
 {
 	return v6 ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows4, &key->v4);

@@ -6,7 +6,9 @@
 #include "base.h"
 #include "csum.h"
 #include "finish.h"
+#include "ip.h"
 #include "mappings.h"
+#include "skb.h"
 #include "sockets.h"
 #include "tag.h"
 
@@ -34,7 +36,7 @@ static __always_inline __u16 tcp_check_after(const struct __sk_buff *skb, __u16 
 			       csum_apply(check, csum_fold(addresses + rest));
 }
 
-/* Both write into the packet, whose headers are in its linear part (writable_ip). `client` is the
+/* Both write into the packet, whose headers are in its linear part (skb.h). `client` is the
  * client's 4-tuple, addresses then ports, as the packet had them before the unit turned them. */
 static __always_inline void restore4(struct __sk_buff *skb, struct iphdr *ip, struct tcphdr *tcp,
 				     const struct flow_key4 *client)
@@ -63,27 +65,10 @@ static __always_inline void restore6(struct __sk_buff *skb, struct ipv6hdr *ip, 
 	__builtin_memcpy(&tcp->source, &client->sport, 4);
 }
 
-/* The IP header, with a TCP header behind it, in the linear part of the skb and ours to write; or NULL. */
-static __always_inline void *writable_ip(struct __sk_buff *skb, const bool v6)
-{
-	const __u32 need = ETH_HLEN + ip_header_bytes(v6) + sizeof(struct tcphdr);
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-
-	if (data + need > end) {
-		if (bpf_skb_pull_data(skb, need))
-			return NULL;
-		data = (void *)(long)skb->data;
-		end = (void *)(long)skb->data_end;
-		if (data + need > end)
-			return NULL;
-	}
-	return data + ETH_HLEN;
-}
-
 /* ---- unknown flow ids ---- */
 
 /* Turns the packet, whose outer addresses are given, into a notice to where it came from. */
-static __always_inline int notify(struct __sk_buff *skb, const union client_key *outer, __be32 flow_id,
+static __always_inline int notify(struct __sk_buff *skb, const union flow_key *outer, __be32 flow_id,
 				  const bool v6)
 {
 	const __u32 ip_bytes = ip_header_bytes(v6), at = ETH_HLEN + ip_bytes;
@@ -94,21 +79,16 @@ static __always_inline int notify(struct __sk_buff *skb, const union client_key 
 			 .len = bpf_htons(sizeof(n)) },
 		.notice = { .version = BUNDLE_VERSION, .kind = NOTICE_UNKNOWN, .flow_id = flow_id,
 			    .nonce = config.nonce } };
-	struct ipv6hdr ip6 = { .version = 6, .payload_len = bpf_htons(sizeof(n)),
-			       .nexthdr = IPPROTO_UDP, .hop_limit = 64 };
-	struct iphdr ip4 = { .version = 4, .ihl = 5, .tot_len = bpf_htons(sizeof(ip4) + sizeof(n)),
-			     .frag_off = bpf_htons(IP_DF), .ttl = 64, .protocol = IPPROTO_UDP };
+	struct ipv6hdr ip6;
+	struct iphdr ip4;
 	struct siphash_key secret = TAG_KEY();
 	__u8 macs[2 * ETH_ALEN];
 
 	if (v6) {
-		__builtin_memcpy(&ip6.saddr, outer->v6.daddr, 16);
-		__builtin_memcpy(&ip6.daddr, outer->v6.saddr, 16);
+		ip6_fill(&ip6, outer->v6.daddr, outer->v6.saddr, IPPROTO_UDP, sizeof(n));
 		n.notice.tag = notice_tag(&n.notice, &ip6.saddr, true, &secret);
 	} else {
-		ip4.saddr = outer->v4.daddr;
-		ip4.daddr = outer->v4.saddr;
-		ip4_set_csum(&ip4);
+		ip4_fill(&ip4, outer->v4.daddr, outer->v4.saddr, IPPROTO_UDP, sizeof(n));
 		n.notice.tag = notice_tag(&n.notice, &ip4.saddr, false, &secret);
 	}
 	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) ||
@@ -123,12 +103,12 @@ static __always_inline int notify(struct __sk_buff *skb, const union client_key 
 
 /* A TCP segment from a tunnel address: its ports are a flow id. */
 static __always_inline int restore_segment(struct __sk_buff *skb, const union mapping_key *key,
-					   const union client_key *outer, const bool v6)
+					   const union flow_key *outer, const bool v6)
 {
 	struct mapping4 *m4 = NULL;
 	struct mapping6 *m6 = NULL;
 	bool early;
-	void *ip;
+	void *data, *ip;
 
 	if (v6) {
 		m6 = mapping_find6(key);
@@ -143,9 +123,10 @@ static __always_inline int restore_segment(struct __sk_buff *skb, const union ma
 	}
 	if (early)
 		return finish(REASON_EARLY, TC_DROP);
-	ip = writable_ip(skb, v6);
-	if (!ip)
+	data = linear(skb, ETH_HLEN + ip_header_bytes(v6) + sizeof(struct tcphdr));
+	if (!data)
 		return finish(REASON_HOST_MALFORMED, TC_DROP);
+	ip = data + ETH_HLEN;
 	if (v6)
 		restore6(skb, ip, ip + sizeof(struct ipv6hdr), &m6->key);
 	else

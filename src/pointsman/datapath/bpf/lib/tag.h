@@ -4,11 +4,18 @@
 #define POINTSMAN_TAG_H
 
 #include "base.h"
+#include "packet.h"
 #include "siphash.h"
 
 #define TAGGED_BYTES offsetof(struct bundle, tag)
 _Static_assert(TAGGED_BYTES == 16 && offsetof(struct notice, tag) == 16, "headers are two words");
 _Static_assert(sizeof(struct bundle) == 24 && sizeof(struct notice) == 24, "as on the wire");
+
+/* Bytes that a bundle puts in front of the client's packet, MAC header apart. */
+static __always_inline __u32 bundle_room(const bool v6)
+{
+	return ip_header_bytes(v6) + sizeof(struct udphdr) + sizeof(struct bundle);
+}
 
 /* Fields of the carried packet that a tag covers, as they stand in it. */
 struct tagged4 {

@@ -7,6 +7,7 @@
 #include "base.h"
 #include "csum.h"
 #include "finish.h"
+#include "ip.h"
 #include "mappings.h"
 #include "open_bundle.h"
 #include "sockets.h"
@@ -83,10 +84,8 @@ static __always_inline long make_rst(struct __sk_buff *skb, const struct parcel 
 	const __u32 at = ETH_HLEN + ip_header_bytes(v6);
 	struct tcphdr rst = { .source = in->tcp.source, .dest = in->tcp.dest, .seq = bpf_htonl(seq),
 			      .doff = sizeof(rst) / 4, .rst = 1 };
-	struct ipv6hdr ip6 = { .version = 6, .payload_len = bpf_htons(sizeof(rst)),
-			       .nexthdr = IPPROTO_TCP, .hop_limit = 64 };
-	struct iphdr ip4 = { .version = 4, .ihl = 5, .tot_len = bpf_htons(sizeof(ip4) + sizeof(rst)),
-			     .frag_off = bpf_htons(IP_DF), .ttl = 64, .protocol = IPPROTO_TCP };
+	struct ipv6hdr ip6;
+	struct iphdr ip4;
 	__u32 sum = bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(rst));
 
 	if (bpf_skb_change_tail(skb, at + sizeof(rst), 0))
@@ -94,11 +93,9 @@ static __always_inline long make_rst(struct __sk_buff *skb, const struct parcel 
 	sum = csum_add_block(sum, &in->key, v6 ? 32 : 8);
 	rst.check = ~csum_fold(csum_add_block(sum, &rst, sizeof(rst)));
 	if (v6)
-		__builtin_memcpy(&ip6.saddr, in->key.v6.saddr, 32);
+		ip6_fill(&ip6, in->key.v6.saddr, in->key.v6.daddr, IPPROTO_TCP, sizeof(rst));
 	else
-		__builtin_memcpy(&ip4.saddr, &in->key.v4.saddr, 8);
-	if (!v6)
-		ip4_set_csum(&ip4);
+		ip4_fill(&ip4, in->key.v4.saddr, in->key.v4.daddr, IPPROTO_TCP, sizeof(rst));
 	return bpf_skb_store_bytes(skb, ETH_HLEN, v6 ? (void *)&ip6 : (void *)&ip4, ip_header_bytes(v6),
 				   BPF_F_RECOMPUTE_CSUM) ||
 	       bpf_skb_store_bytes(skb, at, &rst, sizeof(rst), BPF_F_RECOMPUTE_CSUM);
@@ -138,10 +135,9 @@ static __always_inline int upload_beside(struct __sk_buff *skb, struct bpf_sock 
 	same = mapping_is(key, &in->key, v6) || (e.full && (e.first_seq == seq || e.first_seq == seq + 1));
 	if (!same)
 		return replace_old(skb, in, e.rcv_nxt, v6);
-	if (mapping_learn(key, &in->key, MAPPING_UPLOADED | MAPPING_CONFIRMED, v6) ||
-	    parcel_strip(skb, v6))
+	if (mapping_learn(key, &in->key, MAPPING_UPLOADED | MAPPING_CONFIRMED, v6))
 		return finish(REASON_HOST_INTERNAL, TC_DROP);
-	return finish(REASON_REPEATED, TC_NEXT);
+	return parcel_pass(skb, REASON_REPEATED, v6);
 }
 
 /* First data of an inspected connection. */
@@ -151,15 +147,13 @@ static __always_inline int upload(struct __sk_buff *skb, const struct parcel *in
 	struct bpf_sock *skc = socket_find(skb, &in->key, v6);
 
 	if (!skc)
-		return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) :
-					       finish(REASON_NO_LISTENER, TC_NEXT);
+		return parcel_pass(skb, REASON_NO_LISTENER, v6);
 	if (skc->state == STATE_LISTEN) {
 		if (!mapping_is_used(key, &in->key, v6))
 			return upload_to(skb, skc, in, key, v6);
 		/* A late duplicate must not make the application serve its request twice. */
 		bpf_sk_release(skc);
-		return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) :
-					       finish(REASON_OVER, TC_NEXT);
+		return parcel_pass(skb, REASON_OVER, v6);
 	}
 	return upload_beside(skb, skc, in, key, v6);
 }
