@@ -14,10 +14,13 @@ from scapy.packet import Packet
 
 from pointsman.classifier.secrets import cookie_secret, epoch_at
 from pointsman.classifier.service import Classifier, compiled_services
+from pointsman.config.endpoints import endpoints
 from pointsman.config.model import Site
 from pointsman.datapath import abi, testrun
 from pointsman.datapath.addresses import flow_key4, flow_key6
 from pointsman.datapath.unit import UnitDatapath
+from pointsman.forwarder.next_hops import NextHop
+from pointsman.forwarder.service import EndpointTable
 from pointsman.unit.settings import client_mss, unit_config, unit_sizes
 
 __all__ = ["XDP_DROP", "XDP_PASS", "XDP_TX", "Outcome", "UnitBench", "host_mac"]
@@ -54,16 +57,16 @@ class Outcome:
 class UnitBench:
     """Service 0 inspected, service 1 plain, three hosts behind the loopback (site_file.py)."""
 
-    def __init__(self, site: Site, key: bytes, *, classifier: bool = True) -> None:
+    def __init__(self, site: Site, key: bytes) -> None:
         self.site, self.key = site, key
         self.wall_s = time.time()
         unit = site.units[0]
         compiled = compiled_services(site)
-        self.datapath = UnitDatapath(
-            unit_sizes(site, unit, compiled), unit_config(site, unit, key), classifier=classifier
-        )
+        self.datapath = UnitDatapath(unit_sizes(site, unit, compiled), unit_config(site, unit, key))
+        self.endpoints = list(endpoints(site))
         self.classifier = Classifier(self.datapath, site, key, client_mss(site))
         self.classifier.fill(compiled, self.wall_s)
+        self.table = EndpointTable(self.datapath, site, unit)
         for index in range(3):
             self.set_host(index, usable=True)
             self.datapath.host_numbers4.set(self._host(4, index), index)
@@ -84,15 +87,9 @@ class UnitBench:
         return next(a.packed for a in self.site.hosts[index].addresses if a.version == version)
 
     def set_host(self, index: int, *, usable: bool) -> None:
-        flags = abi.HostFlag.USABLE if usable else 0
-        tunnel = {address.version: address.packed for address in self.site.units[0].tunnel}
-        macs = host_mac(index), bytes.fromhex(UNIT_MAC.replace(":", ""))
-        self.datapath.hosts4.set(
-            index, abi.Host4(self._host(4, index), tunnel[4], *macs, LOOPBACK, flags)
-        )
-        self.datapath.hosts6.set(
-            index, abi.Host6(self._host(6, index), tunnel[6], *macs, LOOPBACK, flags)
-        )
+        hop = NextHop(LOOPBACK, host_mac(index), bytes.fromhex(UNIT_MAC.replace(":", "")))
+        self.table.write((index, IPv4Address(self._host(4, index))), hop, usable=usable)
+        self.table.write((index, IPv6Address(self._host(6, index))), hop, usable=usable)
 
     def reset(self) -> None:
         """Forgets all routes and epochs, makes all hosts usable."""
@@ -116,18 +113,22 @@ class UnitBench:
         """The client's route. KeyError if there is none."""
         source, target, sport, dport = client.four_tuple
         if client.version == 4:
-            key4 = flow_key4(IPv4Address(source), sport, IPv4Address(target), dport)
+            key4 = flow_key4(IPv4Address(source), sport, IPv4Address(target), dport, client.proto)
             return self.datapath.flows4.get(key4)
-        key6 = flow_key6(IPv6Address(source), sport, IPv6Address(target), dport)
+        key6 = flow_key6(IPv6Address(source), sport, IPv6Address(target), dport, client.proto)
         return self.datapath.flows6.get(key6)
+
+    def host_of(self, client: Client) -> int:
+        """The index of the host that the client's route leads to."""
+        return self.endpoints[self.flow(client).endpoint].host
 
     def set_flow(self, client: Client, flow: abi.Flow) -> None:
         source, target, sport, dport = client.four_tuple
         if client.version == 4:
-            key4 = flow_key4(IPv4Address(source), sport, IPv4Address(target), dport)
+            key4 = flow_key4(IPv4Address(source), sport, IPv4Address(target), dport, client.proto)
             self.datapath.flows4.set(key4, flow)
         else:
-            key6 = flow_key6(IPv6Address(source), sport, IPv6Address(target), dport)
+            key6 = flow_key6(IPv6Address(source), sport, IPv6Address(target), dport, client.proto)
             self.datapath.flows6.set(key6, flow)
 
     def secret(self, epochs_ago: int = 0) -> bytes:

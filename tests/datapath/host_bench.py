@@ -74,12 +74,12 @@ class HostBench:
         source, target, sport, dport = client.four_tuple
         tunnel = ip_address(TUNNEL[client.version]).packed
         if client.version == 4:
-            key4 = flow_key4(IPv4Address(source), sport, IPv4Address(target), dport)
+            key4 = flow_key4(IPv4Address(source), sport, IPv4Address(target), dport, client.proto)
             self.datapath.mappings4.set(
                 abi.MappingKey4(tunnel, FLOW_ID), abi.Mapping4(key4, learnt, flags)
             )
         else:
-            key6 = flow_key6(IPv6Address(source), sport, IPv6Address(target), dport)
+            key6 = flow_key6(IPv6Address(source), sport, IPv6Address(target), dport, client.proto)
             self.datapath.mappings6.set(
                 abi.MappingKey6(tunnel, FLOW_ID), abi.Mapping6(key6, learnt, flags)
             )
@@ -100,6 +100,7 @@ class HostBench:
             "mss": b"\x05\xb4",
             "snd_wscale": 0,
             "rcv_wscale": 0,
+            "endpoint": bytes(4),
         } | attributes
         blank = abi.Bundle(1, kind, tag=bytes(8), **fields).pack()
         segment = inner[TCP]

@@ -53,6 +53,11 @@ def _four_tuple(source: str, target: str, sport: int, dport: int) -> bytes:
     return ip_address(source).packed + ip_address(target).packed + struct.pack("!HH", sport, dport)
 
 
+def _tcp_key(source: str, target: str, sport: int, dport: int) -> bytes:
+    """As flow keys lie in the packet programs: the protocol, and three zeros, behind the ports."""
+    return _four_tuple(source, target, sport, dport) + bytes([6, 0, 0, 0])
+
+
 def mss_table(version: int) -> list[int]:
     """What two bits of a cookie can say."""
     return [536, 1300, 1440, 1460] if version == 4 else [536, 1220, 1420, 1440]
@@ -69,7 +74,7 @@ def cookie(
     secret: bytes, four_tuple: tuple[str, str, int, int], client_isn: int, options: int
 ) -> int:
     """Our initial sequence number for a client."""
-    message = _four_tuple(*four_tuple) + struct.pack("<II", client_isn, options)
+    message = _tcp_key(*four_tuple) + struct.pack("<II", client_isn, options)
     message += bytes(-len(message) % 8)
     return (siphash24(secret, message) & 0xFFFFFF) << 8 | options
 
@@ -78,7 +83,7 @@ def bundle_tag(
     key: bytes, header: bytes, four_tuple: tuple[str, str, int, int], seq: int, ack: int
 ) -> int:
     """Over the first 16 bytes of a bundle's header and what it carries."""
-    message = header[:16] + _four_tuple(*four_tuple) + struct.pack("!II", seq, ack)
+    message = header[:16] + _tcp_key(*four_tuple) + struct.pack("!II", seq, ack)
     message += bytes(-len(message) % 8)
     return siphash24(key, message)
 

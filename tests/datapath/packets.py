@@ -53,6 +53,7 @@ class Client:
     port: int = 40000
     service_port: int = 81
     isn: int = 0x01020304
+    proto: int = 6
 
     @property
     def four_tuple(self) -> tuple[str, str, int, int]:

@@ -28,7 +28,7 @@ def test_the_path_chooses_the_pool(unit: UnitBench, client: Client) -> None:
     isn = unit.shake_hands(client)
     outcome = unit.send(client.data(GET_A, isn))
     assert (outcome.verdict, outcome.reason) == (XDP_TX, "bundled_data")
-    assert unit.flow(client).host == 0
+    assert unit.host_of(client) == 0
     outer, _, _ = outcome.bundle
     assert (outer.src, outer.dst) == (TUNNEL[client.version], HOSTS[client.version][0])
 
@@ -38,7 +38,7 @@ def test_a_pool_is_dealt_in_turn(unit: UnitBench, version: int) -> None:
     for port in range(40000, 40010):
         client = Client(version, port=port, service_port=80)
         unit.send(client.data(GET_B, unit.shake_hands(client)))
-        hosts.append(unit.flow(client).host)
+        hosts.append(unit.host_of(client))
     assert sorted(set(hosts)) == [1, 2]
     assert hosts.count(1) == 5
 

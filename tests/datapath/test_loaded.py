@@ -20,16 +20,29 @@ FRAME = bytes(60)
 XDP_PASS, TC_NEXT = 2, -1
 UNIT_CONFIG = abi.UnitConfig(
     tag_key=KEY,
-    life=(1, 2, 3, 4),
+    life=(1, 2, 3, 4, 5),
     tunnel4=bytes(4),
     tunnel6=bytes(16),
     bundle_port=b"\x11\xa0",
     mtu=1500,
     cpu_bits=cpu_bits(),
+    nat4=bytes(4),
+    nat6=bytes(16),
+    nat_first=1024,
+    nat_last=65535,
+    flags=abi.UnitFlag.CLASSIFIES,
 )
 HOST_CONFIG = abi.HostConfig(tag_key=KEY, nonce=bytes(8), bundle_port=b"\x11\xa0")
 UNIT_SIZES = UnitSizes(
-    max_flows=1000, hosts=3, services=2, addresses=4, pools=2, rulesets=1, matches=5, prefixes=0
+    max_flows=1000,
+    hosts=3,
+    endpoints=6,
+    services=2,
+    listens=8,
+    pools=2,
+    rulesets=1,
+    matches=5,
+    prefixes=0,
 )
 HOST_SIZES = HostSizes(max_mappings=1000, units=2)
 
@@ -37,7 +50,7 @@ HOST_SIZES = HostSizes(max_mappings=1000, units=2)
 def test_unit_has_maps_of_the_sizes_that_follow() -> None:
     with UnitDatapath(UNIT_SIZES, UNIT_CONFIG) as unit:
         assert len(unit.cards) == 2 * 2 * abi.MAX_DECK
-        assert len(unit.traffic) == 2 * 3
+        assert len(unit.traffic) == 6
         assert len(unit.rule_pools) == abi.MAX_RULES
         assert unit.services4.map.max_entries == 8
         assert unit.prefixes.map.max_entries == 1
@@ -66,27 +79,15 @@ def test_tables_hold_what_the_site_says() -> None:
         assert list(unit.prefixes.items()) == []
         unit.cards.set_many(abi.MAX_DECK, [0, 1, 2])
         assert unit.cards.values(abi.MAX_DECK, 4) == [0, 1, 2, 0]
-        unit.hosts4.set(
-            2, abi.Host4(bytes(4), bytes(4), bytes(6), bytes(6), 7, abi.HostFlag.USABLE)
-        )
-        assert unit.hosts4.get(2).flags == abi.HostFlag.USABLE
+        fields = bytes(4), bytes(4), bytes(6), bytes(6), 7, 0, bytes(4), bytes(2), 0
+        unit.endpoints4.set(2, abi.Endpoint4(*fields, abi.EndpointFlag.USABLE))
+        assert unit.endpoints4.get(2).flags == abi.EndpointFlag.USABLE
 
 
 def test_two_runs_number_their_flows_differently() -> None:
     with UnitDatapath(UNIT_SIZES, UNIT_CONFIG) as one, UnitDatapath(UNIT_SIZES, UNIT_CONFIG) as two:
         assert len(one.next_ids.get(0)) == possible_cpus()
         assert one.next_ids.get(0) != two.next_ids.get(0)
-
-
-@pytest.mark.parametrize("classifier", [True, False])
-def test_unit_classifies_only_with_that_role(classifier: bool) -> None:
-    """Tail calls are invisible from outside, so ask for the slots: a filled one can be emptied."""
-    with UnitDatapath(UNIT_SIZES, UNIT_CONFIG, classifier=classifier) as unit:
-        for family in abi.Family:
-            if classifier:
-                unit.classifiers.delete(family)
-            with pytest.raises(KeyError):
-                unit.classifiers.delete(family)
 
 
 def test_host_counts_what_it_did() -> None:

@@ -30,7 +30,7 @@ def epoch(unit: UnitBench, host: int) -> int:
 def test_routes_teach_once_more_after_a_notice(unit: UnitBench, version: int) -> None:
     client = Client(version)
     unit.open_plain(client)
-    host = unit.flow(client).host
+    host = unit.host_of(client)
     outcome = unit.send(bytes(notice(unit, version, host)))
     assert (outcome.verdict, outcome.reason) == (XDP_DROP, "notice")
     assert epoch(unit, host) == 1
@@ -48,7 +48,7 @@ def test_routes_teach_once_more_after_a_notice(unit: UnitBench, version: int) ->
 def test_a_segment_too_long_to_bundle_sends_its_headers(unit: UnitBench, version: int) -> None:
     client = Client(version)
     unit.open_plain(client)
-    unit.send(bytes(notice(unit, version, unit.flow(client).host)))
+    unit.send(bytes(notice(unit, version, unit.host_of(client))))
     headers = {4: 40, 6: 60}[version]
     segment = client.frame(bytes(1500 - headers), flags="A", seq=client.isn + 1, ack=78)
     taught = unit.send(segment)
@@ -62,7 +62,7 @@ def test_a_segment_too_long_to_bundle_sends_its_headers(unit: UnitBench, version
 def test_other_hosts_routes_are_left_alone(unit: UnitBench, version: int) -> None:
     client = Client(version)
     unit.open_plain(client)
-    unit.send(bytes(notice(unit, version, (unit.flow(client).host + 1) % 3)))
+    unit.send(bytes(notice(unit, version, (unit.host_of(client) + 1) % 3)))
     assert unit.send(client.frame(b"x", flags="A", seq=1, ack=1)).reason == "hit"
 
 

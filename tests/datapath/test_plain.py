@@ -23,14 +23,14 @@ def test_a_syn_is_bundled_to_the_next_host_of_the_deck(unit: UnitBench, version:
 
     outer, bundle, inner = outcome.bundle
     flow = unit.flow(client)
-    assert (outer.src, outer.dst) == (TUNNEL[version], HOSTS[version][flow.host])
+    assert (outer.src, outer.dst) == (TUNNEL[version], HOSTS[version][unit.host_of(client)])
     assert outer.payload.dport == 7471
     assert bytes(inner) == bytes(split(client.syn())[0])
     assert bundle.kind == abi.BundleKind.SYN
     assert bundle.flow_id == flow.flow_id
     tag = bundle_tag(tag_key(unit.key), bundle.pack(), client.four_tuple, client.isn, 0)
     assert bundle.tag == tag.to_bytes(8, "little")
-    assert Ether(outcome.frame).dst == host_mac(flow.host).hex(":")
+    assert Ether(outcome.frame).dst == host_mac(unit.host_of(client)).hex(":")
     assert checksums_right(outcome.frame[:34]) if version == 4 else True
 
 
@@ -39,7 +39,7 @@ def test_hosts_are_dealt_in_turn(unit: UnitBench, version: int) -> None:
     for port in range(40000, 40030):
         client = Client(version, port=port)
         unit.send(client.syn())
-        hosts.append(unit.flow(client).host)
+        hosts.append(unit.host_of(client))
     assert [hosts.count(host) for host in range(3)] == [10, 10, 10]
 
 
@@ -55,7 +55,7 @@ def test_a_hit_is_tunnelled_without_a_byte_added(unit: UnitBench, version: int, 
     assert len(outcome.frame) == len(sent)
     assert checksums_right(outcome.frame)
     network, tcp = split(outcome.frame)
-    assert (network.src, network.dst) == (TUNNEL[version], HOSTS[version][flow.host])
+    assert (network.src, network.dst) == (TUNNEL[version], HOSTS[version][unit.host_of(client)])
     assert bytes(tcp)[:4] == flow.flow_id
     assert (network.ttl if version == 4 else network.hlim) == 8
     before = split(sent)[1]
@@ -126,10 +126,10 @@ def test_a_syn_on_an_open_flow_goes_to_its_host_to_judge(unit: UnitBench, versio
 def test_a_syn_on_an_open_flow_of_a_lost_host_starts_afresh(unit: UnitBench, version: int) -> None:
     client = Client(version)
     unit.open_plain(client)
-    lost = unit.flow(client).host
+    lost = unit.host_of(client)
     unit.set_host(lost, usable=False)
     assert unit.send(replace(client, isn=99).syn()).reason == "bundled_syn"
-    assert unit.flow(client).host != lost
+    assert unit.host_of(client) != lost
 
 
 @pytest.mark.parametrize("ending", ["FA", "R"])
@@ -183,7 +183,7 @@ def test_nothing_but_a_syn_makes_a_route(unit: UnitBench, version: int) -> None:
 def test_traffic_is_counted_by_service_and_host(unit: UnitBench, version: int) -> None:
     client = Client(version)
     unit.send(client.syn())
-    index = len(unit.site.hosts) + unit.flow(client).host
+    index = unit.flow(client).endpoint
     before = unit.datapath.traffic.total(index)
     sent = [client.frame(b"z" * 100, flags="A", seq=client.isn + 1, ack=77) for _ in range(3)]
     for frame in sent:
@@ -200,7 +200,7 @@ def test_only_usable_hosts_are_dealt(unit: UnitBench, version: int) -> None:
     for port in range(40000, 40010):
         client = Client(version, port=port)
         assert unit.send(client.syn()).reason == "bundled_syn"
-        assert unit.flow(client).host == 1
+        assert unit.host_of(client) == 1
     unit.set_host(1, usable=False)
     outcome = unit.send(Client(version, port=50000).syn())
     assert (outcome.verdict, outcome.reason) == (XDP_DROP, "no_host")

@@ -179,4 +179,4 @@ def test_the_thousandth_rule_is_found_as_fast(version: int) -> None:
             client = Client(version, service_port=80)
             isn = unit.shake_hands(client)
             unit.send(client.data(f"GET /{number} HTTP/1.1\r\n\r\n".encode(), isn))
-            assert unit.flow(client).host in host
+            assert unit.host_of(client) in host

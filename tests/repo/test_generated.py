@@ -36,7 +36,7 @@ def test_generated_files_are_up_to_date(gen_abi: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        ("unit.bpf.o", {"flow", "flow_key4", "flow_key6", "host6", "ruleset", "unit_config"}),
+        ("unit.bpf.o", {"flow", "flow_key4", "flow_key6", "endpoint6", "ruleset", "unit_config"}),
         ("host.bpf.o", {"mapping_key6", "mapping4", "mapping6", "host_config"}),
     ],
 )

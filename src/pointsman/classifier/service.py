@@ -8,18 +8,26 @@ from ipaddress import IPv4Address
 from pointsman.classifier.deck import build_deck
 from pointsman.classifier.rules import Compiled, MatchClass, compile_rules
 from pointsman.classifier.secrets import SLOTS, cookie_secret, epoch_at, live_epochs
-from pointsman.config.model import Address, Inspect, Service, Site
+from pointsman.config.endpoints import Deck, decks
+from pointsman.config.model import Address, Inspect, Protocol, Service, Site
 from pointsman.datapath import abi
 from pointsman.datapath.addresses import service_key4, service_key6
 from pointsman.datapath.unit import UnitDatapath
 
 __all__ = ["Classifier", "compiled_services"]
 
-IPPROTO_TCP = 6
+IP_PROTOCOL = {
+    Protocol.TCP: 6,
+    Protocol.UDP: 17,
+    Protocol.GRE: 47,
+    Protocol.ESP: 50,
+    Protocol.AH: 51,
+}
+"""IANA's numbers."""
 RCV_WSCALE = 7
 """What Linux itself offers with the default 6 MB of tcp_rmem."""
-VIP_PORT = 0
-"""Marks an address as a VIP."""
+VIP_MARK = (0, 0)
+"""The port and protocol under which an address is found to be a VIP."""
 
 
 def compiled_services(site: Site) -> list[Compiled]:
@@ -40,14 +48,14 @@ class Classifier:
         self._site = site
         self._key = cluster_key
         self._mss = mss
-        self._pools = {pool.name: number for number, pool in enumerate(site.pools)}
-        self._hosts = {host.name: number for number, host in enumerate(site.hosts)}
+        self._decks = decks(site)
+        self._numbers = {(deck.service, deck.pool): deck.number for deck in self._decks}
 
     def fill(self, compiled: Sequence[Compiled], wall_s: float) -> None:
         """Writes the whole configuration. Before the program is attached."""
         self.rotate(wall_s)
-        for number in range(len(self._site.pools)):
-            self._deal_in(number)
+        for deck in self._decks:
+            self._deal_in(deck)
         for number, rules in enumerate(compiled):
             self._write_rules(number, rules)
         for number, service in enumerate(self._site.services):
@@ -69,13 +77,11 @@ class Classifier:
             for number, service in enumerate(self._site.services)
         }
 
-    def _deal_in(self, number: int) -> None:
-        pool = self._site.pools[number]
-        deck = build_deck([(self._hosts[m.host], m.weight) for m in pool.members])
-        first = number * 2 * abi.MAX_DECK
-        for place, host in enumerate(deck):
-            self._datapath.cards.set(first + place, host)
-        self._datapath.pools.set(number, abi.Pool(first, len(deck)))
+    def _deal_in(self, deck: Deck) -> None:
+        cards = build_deck([(each.number, each.member.weight) for each in deck.endpoints])
+        first = deck.number * 2 * abi.MAX_DECK
+        self._datapath.cards.set_many(first, cards)
+        self._datapath.pools.set(deck.number, abi.Pool(first, len(cards)))
 
     def _write_rules(self, number: int, rules: Compiled) -> None:
         datapath = self._datapath
@@ -83,8 +89,10 @@ class Classifier:
             datapath.matches.set(_match_key(number, match_class, text), _bits(bits))
         for prefix, bits in rules.prefixes.items():
             datapath.prefixes.set(_prefix_key(number, prefix), _bits(bits))
-        for rule, place in enumerate(self._site.services[number].rules):
-            datapath.rule_pools.set(number * abi.MAX_RULES + rule, self._pools[place.pool])
+        service = self._site.services[number]
+        for rule, place in enumerate(service.rules):
+            deck = self._numbers[service.name, place.pool]
+            datapath.rule_pools.set(number * abi.MAX_RULES + rule, deck)
         indifferent = tuple(_bits(bits) for bits in rules.indifferent)
         datapath.rulesets.set(number, abi.Ruleset(rules.classes, rules.rules, indifferent))
 
@@ -95,14 +103,14 @@ class Classifier:
             rcv_wscale=RCV_WSCALE,
             mss=self._mss[address.version],
             ruleset=number,
-            pool=self._pools[service.pool],
-            traffic=number * len(self._site.hosts),
+            pool=self._numbers[service.name, service.pool],
         )
-        for port in (service.port, VIP_PORT):
+        keys = [(listen.first, IP_PROTOCOL[listen.protocol]) for listen in service.listens]
+        for port, protocol in (*keys, VIP_MARK):
             if isinstance(address, IPv4Address):
-                self._datapath.services4.set(service_key4(address, port, IPPROTO_TCP), value)
+                self._datapath.services4.set(service_key4(address, port, protocol), value)
             else:
-                self._datapath.services6.set(service_key6(address, port, IPPROTO_TCP), value)
+                self._datapath.services6.set(service_key6(address, port, protocol), value)
 
 
 def _bits(bits: int) -> abi.RuleBits:

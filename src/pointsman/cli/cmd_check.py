@@ -23,10 +23,11 @@ def register(app: typer.Typer) -> None:
             addresses = ", ".join(map(str, service.addresses))
             how = (
                 f"{len(service.rules)} rules, else pool {service.pool}"
-                if service.inspect is Inspect.HTTP
+                if service.inspect is not Inspect.NONE
                 else f"pool {service.pool}"
             )
-            typer.echo(f"  service {service.name}: {addresses} port {service.port}: {how}")
+            listens = ", ".join(map(str, service.listens))
+            typer.echo(f"  service {service.name}: {addresses} {listens}: {how}")
         for pool in site.pools:
             members = ", ".join(f"{member.host}×{member.weight}" for member in pool.members)
             typer.echo(f"  pool {pool.name}: {members}")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from pointsman.config.model import Address, Inspect, Role, Rule, Site
+from pointsman.config.model import Address, Inspect, Member, Protocol, Role, Rule, Service, Site
 
 __all__ = ["Finding", "Path", "crosscheck"]
 
@@ -146,17 +146,41 @@ def _own_addresses(site: Site) -> Iterator[Finding]:
 
 
 def _services(site: Site) -> Iterator[Finding]:
-    seen: dict[tuple[Address, int], str] = {}
+    seen: dict[tuple[Address, Protocol], list[tuple[range, str]]] = {}
     for i, service in enumerate(site.services):
+        yield from _listens(("services", i), service)
         for address in service.addresses:
-            key = (address, service.port)
-            if key in seen:
-                yield Finding(
-                    ("services", i, "addresses"),
-                    f"{address} port {service.port} is service {seen[key]} already",
-                    "give one of them another address or port",
-                )
-            seen.setdefault(key, service.name)
+            for listen in service.listens:
+                ports = range(listen.first, listen.last + 1)
+                others = seen.setdefault((address, listen.protocol), [])
+                for taken, owner in others:
+                    if ports.start < taken.stop and taken.start < ports.stop:
+                        yield Finding(
+                            ("services", i, "addresses"),
+                            f"{address} {listen} is service {owner} already",
+                            "give one of them another address or port",
+                        )
+                others.append((ports, service.name))
+
+
+def _listens(path: Path, service: Service) -> Iterator[Finding]:
+    if service.listen and (service.port is not None or service.protocol is not Protocol.TCP):
+        yield Finding((*path, "listen"), "stands beside port or protocol", "say it all in listen")
+    if not service.listen and service.protocol.has_ports and service.port is None:
+        yield Finding(path, f"service {service.name} has no port", "add `port`")
+    if not service.protocol.has_ports and service.port is not None:
+        yield Finding((*path, "port"), f"{service.protocol} has no ports", "leave it out")
+    for j, listen in enumerate(service.listens):
+        if (
+            service.listen
+            and listen.protocol.has_ports
+            and not 0 < listen.first <= listen.last < 65536
+        ):
+            yield Finding(
+                (*path, "listen", j),
+                f"{service.listen[j]} is no port and no range of ports",
+                "take ports from 1 to 65535, the lower one first",
+            )
 
 
 def _references(site: Site) -> Iterator[Finding]:
@@ -167,7 +191,8 @@ def _references(site: Site) -> Iterator[Finding]:
             if member.host not in hosts:
                 yield _unknown(("pools", i, "members", j, "host"), "host", member.host, hosts)
         yield from _repeated(
-            ((("pools", i, "members", j), m.host) for j, m in enumerate(pool.members)), "host"
+            ((("pools", i, "members", j), _endpoint_name(m)) for j, m in enumerate(pool.members)),
+            "endpoint",
         )
         if sum(member.weight > 0 for member in pool.members) > MAX_DECK:
             yield Finding(
@@ -181,6 +206,11 @@ def _references(site: Site) -> Iterator[Finding]:
         for j, rule in enumerate(service.rules):
             if rule.pool not in pools:
                 yield _unknown(("services", i, "rules", j, "pool"), "pool", rule.pool, pools)
+
+
+def _endpoint_name(member: Member) -> str:
+    port = [f"port {member.port}"] if member.port else []
+    return " ".join([member.host, *map(str, member.addresses), *port])
 
 
 def _unknown(path: Path, kind: str, name: str, known: set[str]) -> Finding:

@@ -98,6 +98,8 @@ def _words(details: ErrorDetails) -> tuple[str, str]:
     if kind == "string_pattern_mismatch":  # nobody should have to read a regular expression
         if "interface" in where:
             return "is no interface's name", "take 1 to 15 characters, no space, / or :"
+        if "listen" in str(details["loc"]):
+            return "is no protocol and port", "write it like tcp/80, udp/5000-6000 or gre"
         return "is no name", "take 1 to 15 of a-z, 0-9 and -, a letter first"
     # `Input should be 'none' or 'http'`: what follows the subject.
     _, should, rest = details["msg"].replace(" after validation", "").partition("should ")

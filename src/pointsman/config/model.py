@@ -7,6 +7,7 @@ file, line and key. Cross references (a pool's hosts, a rule's pool) are checked
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import (
     IPv4Address,
@@ -24,18 +25,25 @@ __all__ = [
     "Address",
     "Application",
     "Bystander",
+    "Choose",
     "Client",
     "Cluster",
+    "Forward",
     "Host",
     "Inspect",
     "Lab",
+    "Listen",
     "Member",
+    "NatPorts",
     "Network",
+    "OtherPorts",
     "Pool",
+    "Protocol",
     "Role",
     "Rule",
     "Service",
     "Site",
+    "TableKind",
     "Timeouts",
     "Tunnel",
     "Unit",
@@ -47,6 +55,7 @@ Interface = IPv4Interface | IPv6Interface
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,14}$")]
 Device = Annotated[str, Field(pattern=r"^[^\s/:]{1,15}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+ListenText = Annotated[str, Field(pattern=r"^((tcp|udp)/[0-9]{1,5}(-[0-9]{1,5})?|gre|esp|ah)$")]
 Text = Annotated[str, Field(min_length=1, max_length=120)]
 
 
@@ -77,6 +86,59 @@ class Inspect(StrEnum):
     HTTP = "http"
 
 
+class Forward(StrEnum):
+    """How packets reach the endpoint (R-A6)."""
+
+    TUNNEL = "tunnel"
+    """A flow id in the port fields; the host restores the packet, and answers the client itself."""
+    HALF_NAT = "half-nat"
+    """The destination becomes the endpoint's; answers must be routed through the same unit."""
+    NAT = "nat"
+    """The source becomes the unit's, too, so that answers come back whatever the routes."""
+    L2 = "l2"
+    """Only the MAC addresses change; the host has the virtual IP on a loopback."""
+
+
+class Protocol(StrEnum):
+    """What stands behind the IP header."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    GRE = "gre"
+    ESP = "esp"
+    AH = "ah"
+
+    @property
+    def has_ports(self) -> bool:
+        return self in (Protocol.TCP, Protocol.UDP)
+
+
+class Choose(StrEnum):
+    """How a pool's next endpoint is found (R-B12)."""
+
+    WEIGHTED = "weighted"
+    ROUND_ROBIN = "round-robin"
+    MOST_TOKENS_FIRST = "most-tokens-first"
+    LINEAR = "linear"
+    CLIENT_IP = "client-ip"
+    MAGLEV = "maglev"
+    TWO_CHOICES = "two-choices"
+
+
+class TableKind(StrEnum):
+    """Whether the CPUs of a unit share one table of routes, or each has a part of its own."""
+
+    COMMON = "common"
+    PER_CPU = "per-cpu"
+
+
+class OtherPorts(StrEnum):
+    """What becomes of packets for a virtual IP, on a port that is no service."""
+
+    DROP = "drop"
+    PASS = "pass"
+
+
 class Cluster(Model):
     name: Name
     key_file: str | None = None
@@ -98,6 +160,13 @@ class Timeouts(Model):
     open_s: Annotated[int, Field(ge=1, le=30 * 86400)] = 3600
     closing_s: Annotated[int, Field(ge=1, le=3600)] = 60
     zombie_s: Annotated[int, Field(ge=1, le=3600)] = 60
+    datagram_s: Annotated[int, Field(ge=1, le=86400)] = 60
+    """Of everything but TCP."""
+
+
+class NatPorts(Model):
+    first: Port = 1024
+    last: Port = 65535
 
 
 class Unit(Model):
@@ -111,6 +180,15 @@ class Unit(Model):
     xdp: XdpMode = XdpMode.NATIVE
     max_flows: Annotated[int, Field(ge=1024, le=64_000_000)] = 1_000_000
     """Routes of each address family that fit into the table."""
+    flow_table: TableKind = TableKind.COMMON
+    nat: Annotated[list[Address], Field(max_length=2)] = []
+    """Addresses that only NAT uses as sources, at most one of each family. The unit adds them."""
+    nat_ports: NatPorts = NatPorts()
+    """Of those addresses."""
+    max_translations: Annotated[int, Field(ge=1024, le=16_000_000)] = 65_536
+    """Connections of each family that half-NAT and NAT may carry at a time."""
+    max_fragments: Annotated[int, Field(ge=64, le=1_000_000)] = 4096
+    """Fragmented packets of each family that may be under way at a time."""
 
 
 class Host(Model):
@@ -119,16 +197,26 @@ class Host(Model):
     addresses: Annotated[list[Address], Field(min_length=1, max_length=2)]
     """At most one of each family."""
     max_mappings: Annotated[int, Field(ge=1024, le=64_000_000)] = 1_000_000
+    agent: bool = True
+    """Whether `pointsman host` runs there: the tunnel and inspected services need it."""
 
 
 class Member(Model):
+    """An endpoint: a host, by default at the address and port that clients connect to."""
+
     host: Name
     weight: Annotated[int, Field(ge=0, le=99)] = 1
     """Share of new connections, relative to the other members; 0: none."""
+    addresses: Annotated[list[Address], Field(max_length=2)] = []
+    """Where its application listens, at most one of each family; else the host's own, if there is
+    a `port` or the way of forwarding changes the destination."""
+    port: Port | None = None
+    """Where its application listens; None: on the port that clients connect to."""
 
 
 class Pool(Model):
     name: Name
+    choose: Choose = Choose.WEIGHTED
     members: Annotated[list[Member], Field(min_length=1)]
 
 
@@ -149,15 +237,53 @@ class Rule(Model):
     pool: Name
 
 
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """A protocol and, if it has ports, the first and last of those meant; else 0."""
+
+    protocol: Protocol
+    first: int = 0
+    last: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Listen:
+        """`tcp/80`, `udp/10000-20000` or `gre`, whose form the site file's model has checked."""
+        protocol, _, ports = text.partition("/")
+        first, dash, last = ports.partition("-")
+        return cls(Protocol(protocol), int(first or 0), int(last if dash else first or 0))
+
+    def __str__(self) -> str:
+        if not self.first:
+            return str(self.protocol)
+        span = f"-{self.last}" if self.last != self.first else ""
+        return f"{self.protocol}/{self.first}{span}"
+
+
 class Service(Model):
     name: Name
     addresses: Annotated[list[Address], Field(min_length=1)]
     """Virtual IPs."""
-    port: Port
+    protocol: Protocol = Protocol.TCP
+    port: Port | None = None
+    listen: list[ListenText] = []
+    """Instead of `protocol` and `port`: a group, whose flows of one client go to one host."""
+    forward: Forward = Forward.TUNNEL
     inspect: Inspect = Inspect.NONE
     rules: Annotated[list[Rule], Field(max_length=1024)] = []
     pool: Name
     """For connections that no rule claims."""
+
+    @property
+    def listens(self) -> list[Listen]:
+        """What it answers to, however the site file says it."""
+        if self.listen:
+            return [Listen.parse(text) for text in self.listen]
+        return [Listen(self.protocol, self.port or 0, self.port or 0)]
+
+    @property
+    def is_group(self) -> bool:
+        """Whether several flows of a client belong together (R-A9)."""
+        return len(self.listens) > 1
 
 
 class Application(StrEnum):
@@ -204,4 +330,5 @@ class Site(Model):
     hosts: Annotated[list[Host], Field(min_length=1)]
     pools: Annotated[list[Pool], Field(min_length=1)]
     services: Annotated[list[Service], Field(min_length=1)]
+    other_ports: OtherPorts = OtherPorts.DROP
     lab: Lab | None = None

@@ -19,6 +19,7 @@ __all__ = [
     "MATCH_TEXT",
     "MAX_DECK",
     "MAX_RULES",
+    "PROGRAMS",
     "RULE_WORDS",
     "SECRET_SLOTS",
     "TICK_SHIFT",
@@ -26,17 +27,18 @@ __all__ = [
     "BundleFlag",
     "BundleKind",
     "CookieClock",
+    "Endpoint4",
+    "Endpoint6",
+    "EndpointFlag",
     "Family",
     "Flow",
     "FlowFlag",
     "FlowKey4",
     "FlowKey6",
     "FlowState",
-    "Host4",
-    "Host6",
+    "ForwardMode",
     "HostConfig",
     "HostEpoch",
-    "HostFlag",
     "In6Key",
     "Inspect",
     "Mapping4",
@@ -49,6 +51,7 @@ __all__ = [
     "Notice",
     "Pool",
     "PrefixKey",
+    "Program",
     "RuleBits",
     "Ruleset",
     "Service",
@@ -57,6 +60,7 @@ __all__ = [
     "SiphashKey",
     "Traffic",
     "UnitConfig",
+    "UnitFlag",
 ]
 
 TICK_SHIFT = 30
@@ -66,7 +70,8 @@ RULE_WORDS = 16
 MATCH_TEXT = 124
 SECRET_SLOTS = 4
 BUNDLE_VERSION = 1
-FLOW_STATES = 4
+PROGRAMS = 7
+FLOW_STATES = 5
 MATCH_CLASSES = 6
 
 
@@ -75,6 +80,18 @@ class Family(IntEnum):
 
     IPV4 = 0
     IPV6 = 1
+
+
+class Program(IntEnum):
+    """What the unit's entry tail-calls; the programs bear these names."""
+
+    CLASSIFY4 = 0
+    CLASSIFY6 = 1
+    DATAGRAM4 = 2
+    DATAGRAM6 = 3
+    REST4 = 4
+    REST6 = 5
+    TAGGED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +105,28 @@ class In6Key(Record):
 
 @dataclass(frozen=True, slots=True)
 class FlowKey4(Record):
-    """`struct flow_key4` of abi.h."""
+    """A connection, or what passes for one; ports are 0 where the protocol has none."""
 
-    SIZE: ClassVar[int] = 12
-    LAYOUT: ClassVar[Layout] = Layout("4s", "4s", "2s", "2s")
+    SIZE: ClassVar[int] = 16
+    LAYOUT: ClassVar[Layout] = Layout("4s", "4s", "2s", "2s", "I")
     saddr: bytes
     daddr: bytes
     sport: bytes
     dport: bytes
+    proto: int
 
 
 @dataclass(frozen=True, slots=True)
 class FlowKey6(Record):
     """`struct flow_key6` of abi.h."""
 
-    SIZE: ClassVar[int] = 36
-    LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "2s", "2s")
+    SIZE: ClassVar[int] = 40
+    LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "2s", "2s", "I")
     saddr: bytes
     daddr: bytes
     sport: bytes
     dport: bytes
+    proto: int
 
 
 class FlowState(IntEnum):
@@ -117,6 +136,7 @@ class FlowState(IntEnum):
     OPEN = 1
     CLOSING = 2
     ZOMBIE = 3
+    DATAGRAM = 4
 
 
 class FlowFlag(IntFlag):
@@ -130,18 +150,14 @@ class FlowFlag(IntFlag):
 class Flow(Record):
     """A route: where the packets of one connection go, and how to rewrite them (R-A3, R-E9)."""
 
-    SIZE: ClassVar[int] = 36
-    LAYOUT: ClassVar[Layout] = Layout(
-        "I", "4s", "I", "I", "I", "H", "H", "I", "H", "H", "B", "B", "B", "1x"
-    )
-    host: int
+    SIZE: ClassVar[int] = 32
+    LAYOUT: ClassVar[Layout] = Layout("I", "4s", "I", "I", "I", "H", "H", "H", "B", "B", "B", "3x")
+    endpoint: int
     flow_id: bytes
     first_seq: int
     isn: int
     seen: int
     epoch: int
-    service: int
-    traffic: int
     l4_delta: int
     ip_delta: int
     state: int
@@ -149,37 +165,54 @@ class Flow(Record):
     rcv_wscale: int
 
 
-class HostFlag(IntFlag):
-    """`enum host_flag` of abi.h."""
+class ForwardMode(IntEnum):
+    """How packets reach an endpoint (R-A6)."""
+
+    TUNNEL = 0
+    HALF_NAT = 1
+    NAT = 2
+    L2 = 3
+
+
+class EndpointFlag(IntFlag):
+    """`enum endpoint_flag` of abi.h."""
 
     USABLE = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Host4(Record):
-    """A host as the forwarder sees it: addresses and next hop."""
+class Endpoint4(Record):
+    """An endpoint as the forwarder sees it: one member of one pool, as one service uses it."""
 
-    SIZE: ClassVar[int] = 28
-    LAYOUT: ClassVar[Layout] = Layout("4s", "4s", "6s", "6s", "I", "I")
+    SIZE: ClassVar[int] = 36
+    LAYOUT: ClassVar[Layout] = Layout("4s", "4s", "6s", "6s", "I", "I", "4s", "2s", "B", "B")
     addr: bytes
-    tunnel: bytes
+    source: bytes
     dmac: bytes
     smac: bytes
     ifindex: int
+    host: int
+    id: bytes
+    port: bytes
+    mode: int
     flags: int
 
 
 @dataclass(frozen=True, slots=True)
-class Host6(Record):
-    """`struct host6` of abi.h."""
+class Endpoint6(Record):
+    """`struct endpoint6` of abi.h."""
 
-    SIZE: ClassVar[int] = 52
-    LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "6s", "6s", "I", "I")
+    SIZE: ClassVar[int] = 60
+    LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "6s", "6s", "I", "I", "4s", "2s", "B", "B")
     addr: bytes
-    tunnel: bytes
+    source: bytes
     dmac: bytes
     smac: bytes
     ifindex: int
+    host: int
+    id: bytes
+    port: bytes
+    mode: int
     flags: int
 
 
@@ -227,20 +260,19 @@ class Inspect(IntEnum):
 class Service(Record):
     """`struct service` of abi.h."""
 
-    SIZE: ClassVar[int] = 16
-    LAYOUT: ClassVar[Layout] = Layout("H", "B", "B", "H", "H", "I", "I")
+    SIZE: ClassVar[int] = 12
+    LAYOUT: ClassVar[Layout] = Layout("H", "B", "B", "H", "H", "I")
     id: int
     inspect: int
     rcv_wscale: int
     mss: int
     ruleset: int
     pool: int
-    traffic: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pool(Record):
-    """A pool's deck (R-B11): cards[first … first + size) are host indexes, dealt in turn."""
+    """A pool's deck (R-B11) for one service: cards[first … first + size) are endpoints."""
 
     SIZE: ClassVar[int] = 8
     LAYOUT: ClassVar[Layout] = Layout("I", "I")
@@ -338,6 +370,8 @@ class BundleKind(IntEnum):
     DATA = 2
     TEACH = 3
     TEACH_ONLY = 4
+    DATAGRAM = 5
+    ICMP = 6
     NOTICE_UNKNOWN = 128
 
 
@@ -355,7 +389,7 @@ class Bundle(Record):
     """`struct bundle` of abi.h."""
 
     SIZE: ClassVar[int] = 24
-    LAYOUT: ClassVar[Layout] = Layout("B", "B", "B", "1x", "4s", "2s", "B", "B", "4x", "8s")
+    LAYOUT: ClassVar[Layout] = Layout("B", "B", "B", "1x", "4s", "2s", "B", "B", "4s", "8s")
     version: int
     kind: int
     flags: int
@@ -363,6 +397,7 @@ class Bundle(Record):
     mss: bytes
     snd_wscale: int
     rcv_wscale: int
+    endpoint: bytes
     tag: bytes
 
 
@@ -410,7 +445,7 @@ class MappingFlag(IntFlag):
 class Mapping4(Record):
     """`struct mapping4` of abi.h."""
 
-    SIZE: ClassVar[int] = 20
+    SIZE: ClassVar[int] = 24
     LAYOUT: ClassVar[Layout] = Layout(FlowKey4, "I", "I")
     key: FlowKey4
     learnt: int
@@ -421,19 +456,28 @@ class Mapping4(Record):
 class Mapping6(Record):
     """`struct mapping6` of abi.h."""
 
-    SIZE: ClassVar[int] = 44
+    SIZE: ClassVar[int] = 48
     LAYOUT: ClassVar[Layout] = Layout(FlowKey6, "I", "I")
     key: FlowKey6
     learnt: int
     flags: int
 
 
+class UnitFlag(IntFlag):
+    """`enum unit_flag` of abi.h."""
+
+    CLASSIFIES = 1
+    PASSES_OTHER_PORTS = 2
+
+
 @dataclass(frozen=True, slots=True)
 class UnitConfig(Record):
     """`struct unit_config` of abi.h."""
 
-    SIZE: ClassVar[int] = 64
-    LAYOUT: ClassVar[Layout] = Layout(SiphashKey, "4I", "4s", "16s", "2s", "H", "I", "4x")
+    SIZE: ClassVar[int] = 96
+    LAYOUT: ClassVar[Layout] = Layout(
+        SiphashKey, "5I", "4s", "16s", "2s", "H", "I", "4s", "16s", "H", "H", "I", "4x"
+    )
     tag_key: SiphashKey
     life: tuple[int, ...]
     tunnel4: bytes
@@ -441,6 +485,11 @@ class UnitConfig(Record):
     bundle_port: bytes
     mtu: int
     cpu_bits: int
+    nat4: bytes
+    nat6: bytes
+    nat_first: int
+    nat_last: int
+    flags: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,23 +44,27 @@ def port_of(packed: bytes) -> int:
     return int.from_bytes(packed, "big")
 
 
-def flow_key4(source: IPv4Address, source_port: int, to: IPv4Address, to_port: int) -> FlowKey4:
-    """The key of a client's connection in flows4."""
-    return FlowKey4(source.packed, to.packed, pack_port(source_port), pack_port(to_port))
+def flow_key4(
+    source: IPv4Address, source_port: int, to: IPv4Address, to_port: int, protocol: int
+) -> FlowKey4:
+    """The key of a client's connection in flows4; ports 0 for a protocol without."""
+    return FlowKey4(source.packed, to.packed, pack_port(source_port), pack_port(to_port), protocol)
 
 
-def flow_key6(source: IPv6Address, source_port: int, to: IPv6Address, to_port: int) -> FlowKey6:
-    """The key of a client's connection in flows6."""
-    return FlowKey6(source.packed, to.packed, pack_port(source_port), pack_port(to_port))
+def flow_key6(
+    source: IPv6Address, source_port: int, to: IPv6Address, to_port: int, protocol: int
+) -> FlowKey6:
+    """The key of a client's connection in flows6; ports 0 for a protocol without."""
+    return FlowKey6(source.packed, to.packed, pack_port(source_port), pack_port(to_port), protocol)
 
 
 def service_key4(address: IPv4Address, port: int, protocol: int) -> ServiceKey4:
-    """The key of a service in services4; port 0 marks the address as a VIP."""
+    """The key of a service in services4; port and protocol 0 mark the address as a VIP."""
     return ServiceKey4(address.packed, pack_port(port), protocol)
 
 
 def service_key6(address: IPv6Address, port: int, protocol: int) -> ServiceKey6:
-    """The key of a service in services6; port 0 marks the address as a VIP."""
+    """The key of a service in services6; port and protocol 0 mark the address as a VIP."""
     return ServiceKey6(address.packed, pack_port(port), protocol)
 
 

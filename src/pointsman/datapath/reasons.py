@@ -72,6 +72,9 @@ class Reason(IntEnum):
     HOST_INTERNAL = 37
     PROBE_ANSWERED = 38
     OVER = 39
+    PLUMBED = 40
+    BUNDLED_DATAGRAM = 41
+    OTHER_PORT = 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,5 +266,23 @@ REASONS: dict[Reason, ReasonInfo] = {
         Where.HOST,
         Outcome.PASSED,
         "first data again, of a connection that is over: the stack answers with RST",
+    ),
+    Reason.PLUMBED: ReasonInfo(
+        "plumbed",
+        Where.UNIT,
+        Outcome.FORWARDED,
+        "first packet of a connection, sent as it will be from now on",
+    ),
+    Reason.BUNDLED_DATAGRAM: ReasonInfo(
+        "bundled_datagram",
+        Where.UNIT,
+        Outcome.FORWARDED,
+        "first packet of a flow that is no TCP, sent as a bundle",
+    ),
+    Reason.OTHER_PORT: ReasonInfo(
+        "other_port",
+        Where.UNIT,
+        Outcome.PASSED,
+        "for a VIP, on a port that is no service: left to the unit's own stack",
     ),
 }

@@ -26,9 +26,10 @@ class UnitSizes:
 
     max_flows: int
     hosts: int
+    endpoints: int
     services: int
-    addresses: int
-    """Of all services together: one entry each, and one that marks it as a VIP."""
+    listens: int
+    """Address and port of all services together, and a mark of each address."""
     pools: int
     rulesets: int
     matches: int
@@ -39,13 +40,13 @@ class UnitSizes:
         wanted = {
             "flows4": self.max_flows,
             "flows6": self.max_flows,
-            "hosts4": self.hosts,
-            "hosts6": self.hosts,
+            "endpoints4": self.endpoints,
+            "endpoints6": self.endpoints,
             "host_numbers4": self.hosts,
             "host_numbers6": self.hosts,
             "host_epochs": self.hosts,
-            "services4": 2 * self.addresses,
-            "services6": 2 * self.addresses,
+            "services4": self.listens,
+            "services6": self.listens,
             "pools": self.pools,
             "cards": self.pools * 2 * abi.MAX_DECK,
             "cursors": self.pools,
@@ -53,26 +54,21 @@ class UnitSizes:
             "rule_pools": self.rulesets * abi.MAX_RULES,
             "matches": self.matches,
             "prefixes": self.prefixes,
-            "traffic": self.services * self.hosts,
+            "traffic": self.endpoints,
             "undecided": self.services,
         }
         return {name: max(entries, 1) for name, entries in wanted.items()}
 
 
 class UnitDatapath(Loaded):
-    """The forwarder and, unless `classifier` is false, the classifier, loaded and not attached.
+    """The unit's programs, loaded and not attached.
 
     Whoever calls has the features of `features.py` checked. LoadRefusal if the kernel refuses;
     then nothing is left behind.
     """
 
     def __init__(
-        self,
-        sizes: UnitSizes,
-        config: abi.UnitConfig,
-        *,
-        classifier: bool = True,
-        path: Path = UNIT_OBJECT,
+        self, sizes: UnitSizes, config: abi.UnitConfig, *, path: Path = UNIT_OBJECT
     ) -> None:
         super().__init__(BpfObject(path), config, sizes.entries())
         with self.closed_on_error():
@@ -80,9 +76,9 @@ class UnitDatapath(Loaded):
             self._open_choices()
             self._open_inspection()
             self._open_counters()
-            if classifier:
-                self.classifiers.set(abi.Family.IPV4, self.program_fd("classify4"))
-                self.classifiers.set(abi.Family.IPV6, self.program_fd("classify6"))
+            programs = ProgArray(self.map("programs"))
+            for program in abi.Program:
+                programs.set(program, self.program_fd(program.name.lower()))
 
     def attach(self, ifindex: int, *, generic: bool) -> None:
         """Take packets in at an interface of this namespace; SystemRefusal as attach_xdp()."""
@@ -92,8 +88,8 @@ class UnitDatapath(Loaded):
         flow, number = RecordCodec(abi.Flow), U32
         self.flows4 = Hash(self.map("flows4"), RecordCodec(abi.FlowKey4), flow)
         self.flows6 = Hash(self.map("flows6"), RecordCodec(abi.FlowKey6), flow)
-        self.hosts4 = Array(self.map("hosts4"), RecordCodec(abi.Host4))
-        self.hosts6 = Array(self.map("hosts6"), RecordCodec(abi.Host6))
+        self.endpoints4 = Array(self.map("endpoints4"), RecordCodec(abi.Endpoint4))
+        self.endpoints6 = Array(self.map("endpoints6"), RecordCodec(abi.Endpoint6))
         self.host_numbers4 = Hash(self.map("host_numbers4"), Raw(4), number)
         self.host_numbers6 = Hash(self.map("host_numbers6"), RecordCodec(abi.In6Key), number)
         self.host_epochs = Array(self.map("host_epochs"), RecordCodec(abi.HostEpoch))
@@ -105,7 +101,6 @@ class UnitDatapath(Loaded):
         self.pools = Array(self.map("pools"), RecordCodec(abi.Pool))
         self.cards = Array(self.map("cards"), U32)
         self.cursors = Array(self.map("cursors"), U32)
-        self.classifiers = ProgArray(self.map("classifiers"))
 
     def _open_inspection(self) -> None:
         bits = RecordCodec(abi.RuleBits)

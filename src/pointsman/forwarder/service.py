@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from ipaddress import IPv4Address
 
 import structlog
 
-from pointsman.config.model import Site, Unit
-from pointsman.datapath.abi import Host4, Host6, HostFlag
+from pointsman.config.endpoints import Endpoint, destination, endpoint_id, endpoints
+from pointsman.config.model import Forward, Site, Unit
+from pointsman.datapath.abi import Endpoint4, Endpoint6, EndpointFlag, ForwardMode
 from pointsman.datapath.addresses import in6_key
 from pointsman.datapath.unit import UnitDatapath
 from pointsman.forwarder.next_hops import NextHop, Way, next_hops, ways
@@ -15,9 +17,59 @@ from pointsman.system.netlink import Netlink
 from pointsman.system.network import Route
 from pointsman.system.residue import Residue
 
-__all__ = ["Forwarder"]
+__all__ = ["EndpointTable", "Forwarder"]
 
 log = structlog.get_logger()
+
+MODES = {
+    Forward.TUNNEL: ForwardMode.TUNNEL,
+    Forward.HALF_NAT: ForwardMode.HALF_NAT,
+    Forward.NAT: ForwardMode.NAT,
+    Forward.L2: ForwardMode.L2,
+}
+
+
+class EndpointTable:
+    """Owner of the endpoint maps of one unit."""
+
+    def __init__(self, datapath: UnitDatapath, site: Site, unit: Unit) -> None:
+        self._datapath = datapath
+        self._hosts = site.hosts
+        self._endpoints = list(endpoints(site))
+        self._sources: dict[tuple[Forward, int], bytes] = {
+            (Forward.TUNNEL, a.version): a.packed for a in unit.tunnel
+        }
+        self._sources |= {(Forward.NAT, a.version): a.packed for a in unit.nat}
+
+    def write(self, way: Way, hop: NextHop, *, usable: bool) -> None:
+        """Tells the program the next hop of all endpoints of a host."""
+        index, address = way
+        for endpoint in self._endpoints:
+            if endpoint.host == index:
+                self._write_one(endpoint, address.version, hop, usable=usable)
+
+    def _write_one(self, endpoint: Endpoint, version: int, hop: NextHop, *, usable: bool) -> None:
+        host = self._hosts[endpoint.host]
+        target = destination(endpoint, host, version)
+        if target is None:
+            return
+        mode = endpoint.service.forward
+        fields = (
+            target.packed,
+            self._sources.get((mode, version), bytes(len(target.packed))),
+            hop.dmac,
+            hop.smac,
+            hop.ifindex,
+            endpoint.host,
+            endpoint_id(endpoint.member, host, version),
+            (endpoint.member.port or 0).to_bytes(2, "big"),
+            MODES[mode],
+            EndpointFlag.USABLE if usable else 0,
+        )
+        if version == 4:
+            self._datapath.endpoints4.set(endpoint.number, Endpoint4(*fields))
+        else:
+            self._datapath.endpoints6.set(endpoint.number, Endpoint6(*fields))
 
 
 class Forwarder:
@@ -30,7 +82,7 @@ class Forwarder:
         self._netlink = netlink
         self._residue = residue
         self._site = site
-        self._tunnel = {address.version: address for address in unit.tunnel}
+        self._table = EndpointTable(datapath, site, unit)
         self._hops: dict[Way, NextHop | None] = {}
         self._routes: dict[Way, Route | None] = {}
 
@@ -62,27 +114,11 @@ class Forwarder:
 
     def _write(self, way: Way, hop: NextHop | None) -> None:
         index, address = way
-        host = self._site.hosts[index]
-        tunnel = self._tunnel.get(address.version)
-        if tunnel is None:
-            return
         # Without a next hop, the last one stays for the connections that the host has.
         known = hop or self._hops.get(way) or NextHop(0, bytes(6), bytes(6))
-        fields = (
-            address.packed,
-            tunnel.packed,
-            known.dmac,
-            known.smac,
-            known.ifindex,
-            HostFlag.USABLE if hop else 0,
-        )
-        if address.version == 4:
-            self._datapath.hosts4.set(index, Host4(*fields))
-        else:
-            self._datapath.hosts6.set(index, Host6(*fields))
-        log.info(
-            "host reachable" if hop else "host unreachable", host=host.name, address=str(address)
-        )
+        self._table.write(way, known, usable=hop is not None)
+        name = self._site.hosts[index].name
+        log.info("host reachable" if hop else "host unreachable", host=name, address=str(address))
 
     def all_usable(self) -> bool:
         """Whether every host has a next hop, by every address."""
@@ -100,20 +136,19 @@ class Forwarder:
 
     def traffic_report(self) -> dict[str, dict[str, dict[str, int]]]:
         """Service and host to packets, bytes and connections, client to host, since the start."""
-        hosts = self._site.hosts
+        report: dict[str, dict[str, Counter[str]]] = {
+            service.name: {} for service in self._site.services
+        }
         totals = self._datapath.traffic.totals()
+        for endpoint in endpoints(self._site):
+            total = totals[endpoint.number]
+            host = self._site.hosts[endpoint.host].name
+            report[endpoint.service.name].setdefault(host, Counter()).update(
+                packets=total.packets, bytes=total.bytes, connections=total.connections
+            )
         return {
-            service.name: {
-                host.name: {
-                    "packets": total.packets,
-                    "bytes": total.bytes,
-                    "connections": total.connections,
-                }
-                for host, total in zip(
-                    hosts, totals[number * len(hosts) : (number + 1) * len(hosts)], strict=True
-                )
-            }
-            for number, service in enumerate(self._site.services)
+            service: {host: dict(counts) for host, counts in hosts.items()}
+            for service, hosts in report.items()
         }
 
 

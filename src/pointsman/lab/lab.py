@@ -18,7 +18,7 @@ from typing import Any
 from pyroute2.netlink.exceptions import NetlinkError
 
 from pointsman.config.load import load_site
-from pointsman.config.model import Application, Site
+from pointsman.config.model import Application, Protocol, Site
 from pointsman.datapath.features import require_objects, require_root
 from pointsman.errors import PointsmanError, SystemRefusal
 from pointsman.lab import agents, namespaces, network, processes
@@ -237,7 +237,14 @@ class Lab:
         return Nginx(host, self.state.nginx(host), self.files_dir)
 
     def _start_nginx(self) -> None:
-        ports = [service.port for service in self.site.services]
+        ports = sorted(
+            {
+                listen.first
+                for service in self.site.services
+                for listen in service.listens
+                if listen.protocol is Protocol.TCP
+            }
+        )
         deadline = time.monotonic() + NGINX_WITHIN_S
         started = []
         for host in self.site.hosts:

@@ -13,7 +13,7 @@ import structlog
 from pointsman import __version__
 from pointsman.classifier.secrets import next_epoch_s
 from pointsman.classifier.service import Classifier, compiled_services
-from pointsman.config.model import Role, Site, Unit, XdpMode
+from pointsman.config.model import Site, Unit, XdpMode
 from pointsman.daemon.report import reason_report
 from pointsman.daemon.run import run_until_signal
 from pointsman.daemon.rundir import exclusive
@@ -57,11 +57,7 @@ def run_unit(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
         require_no_xdp(interface.index)
         compiled = compiled_services(site)
         datapath = stack.enter_context(
-            UnitDatapath(
-                unit_sizes(site, unit, compiled),
-                unit_config(site, unit, cluster_key),
-                classifier=Role.CLASSIFIER in unit.roles,
-            )
+            UnitDatapath(unit_sizes(site, unit, compiled), unit_config(site, unit, cluster_key))
         )
         stack.callback(residue.undo)
         daemon = _Daemon(site, unit, datapath, netlink, residue, cluster_key)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pointsman.classifier.rules import Compiled
-from pointsman.config.model import Site, Unit
+from pointsman.config.endpoints import decks
+from pointsman.config.model import OtherPorts, Role, Site, Unit
 from pointsman.datapath import abi
 from pointsman.datapath.unit import UnitSizes, cpu_bits
 from pointsman.tunnel.bundles import advertised_mss
@@ -21,12 +22,14 @@ def client_mss(site: Site) -> dict[int, int]:
 
 def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSizes:
     """How large the maps must be."""
+    found = decks(site)
     return UnitSizes(
         max_flows=unit.max_flows,
         hosts=len(site.hosts),
+        endpoints=sum(len(deck.endpoints) for deck in found),
         services=len(site.services),
-        addresses=sum(len(service.addresses) for service in site.services),
-        pools=len(site.pools),
+        listens=sum(len(s.addresses) * (len(s.listens) + 1) for s in site.services),
+        pools=len(found),
         rulesets=len(site.services),
         matches=sum(len(rules.matches) for rules in compiled),
         prefixes=sum(len(rules.prefixes) for rules in compiled),
@@ -36,12 +39,22 @@ def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSize
 def unit_config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
     """What the programs are told before they are loaded."""
     tunnel = {address.version: address.packed for address in unit.tunnel}
+    nat = {address.version: address.packed for address in unit.nat}
     times = site.timeouts
     # A tick more than asked for: the present one has only begun.
     life = tuple(
         (seconds * 10**9 >> abi.TICK_SHIFT) + 1
-        for seconds in (times.opening_s, times.open_s, times.closing_s, times.zombie_s)
+        for seconds in (
+            times.opening_s,
+            times.open_s,
+            times.closing_s,
+            times.zombie_s,
+            times.datagram_s,
+        )
     )
+    flags = abi.UnitFlag.CLASSIFIES if Role.CLASSIFIER in unit.roles else abi.UnitFlag(0)
+    if site.other_ports is OtherPorts.PASS:
+        flags |= abi.UnitFlag.PASSES_OTHER_PORTS
     return abi.UnitConfig(
         tag_key=abi.SiphashKey.unpack(tag_key(cluster_key)),
         life=life,
@@ -50,4 +63,9 @@ def unit_config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
         bundle_port=site.tunnel.port.to_bytes(2, "big"),
         mtu=site.tunnel.mtu,
         cpu_bits=cpu_bits(),
+        nat4=nat.get(4, bytes(4)),
+        nat6=nat.get(6, bytes(16)),
+        nat_first=unit.nat_ports.first,
+        nat_last=unit.nat_ports.last,
+        flags=flags,
     )

@@ -44,8 +44,8 @@ def test_check_sums_the_site_up() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"{SITE}: cluster demo can run",
-        "  service web: 203.0.113.10, 2001:db8:10::10 port 80: 2 rules, else pool all",
-        "  service plain: 203.0.113.10, 2001:db8:10::10 port 81: pool all",
+        "  service web: 203.0.113.10, 2001:db8:10::10 tcp/80: 2 rules, else pool all",
+        "  service plain: 203.0.113.10, 2001:db8:10::10 tcp/81: pool all",
         "  pool a: h1×1",
         "  pool b: h2×1, h3×1",
         "  pool all: h1×1, h2×1, h3×1",

@@ -37,7 +37,7 @@ def test_site_has_nothing_wrong() -> None:
         (
             lambda d: node(d, "pools", 0).update(members=[{"host": "h1"}, {"host": "h1"}]),
             ("pools", 0, "members", 1),
-            "host h1",
+            "endpoint h1",
         ),
     ],
 )
@@ -145,7 +145,7 @@ def test_two_addresses_of_a_family(kind: str, key: str, addresses: list[str]) ->
             lambda d: node(d, "services", 1).update(port=80, addresses=["203.0.113.10"]),
             Finding(
                 ("services", 1, "addresses"),
-                "203.0.113.10 port 80 is service web already",
+                "203.0.113.10 tcp/80 is service web already",
                 "give one of them another address or port",
             ),
         ),
@@ -153,7 +153,7 @@ def test_two_addresses_of_a_family(kind: str, key: str, addresses: list[str]) ->
             lambda d: node(d, "services", 1)["addresses"].append("203.0.113.10"),
             Finding(
                 ("services", 1, "addresses"),
-                "203.0.113.10 port 81 is service plain already",
+                "203.0.113.10 tcp/81 is service plain already",
                 "give one of them another address or port",
             ),
         ),

@@ -48,7 +48,7 @@ def test_site_loads() -> None:
             "inspect: http",
             "zzz: http",
             ":23: services[0].zzz: unknown key zzz",
-            "take one of: name, addresses, port, inspect, rules, pool",
+            "take one of: name, addresses, protocol, port, listen, forward, inspect, rules, pool",
         ),
         (
             "{host: h1}]}\n  - {name: b",
@@ -156,7 +156,7 @@ def test_site_loads() -> None:
             "inspect: http",
             '"a\\nb": http',
             ":23: services[0].a\\nb: unknown key a\\nb",
-            "take one of: name, addresses, port, inspect, rules, pool",
+            "take one of: name, addresses, protocol, port, listen, forward, inspect, rules, pool",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,9 +89,8 @@ def test_defaults_and_limits_are_the_models(section: str) -> None:
         if field.is_required():
             assert default == "", key
         elif isinstance(field.default, int | str):
-            assert default == (
-                f"`{field.default}`" if isinstance(field.default, str) else str(field.default)
-            )
+            shown = json.dumps(field.default)
+            assert default == (f"`{field.default}`" if isinstance(field.default, str) else shown)
         elif key != "key_file":
             assert default in WORDS, key
         limits = [

@@ -50,10 +50,10 @@ def test_no_port_is_refused(port: int) -> None:
 
 
 def test_keys_read_as_the_packet_does() -> None:
-    flow4 = flow_key4(CLIENT4, 4001, VIP4, 80)
-    assert flow4.pack() == CLIENT4.packed + VIP4.packed + b"\x0f\xa1\x00\x50"
-    flow6 = flow_key6(CLIENT6, 4001, VIP6, 80)
-    assert flow6.pack() == CLIENT6.packed + VIP6.packed + b"\x0f\xa1\x00\x50"
+    flow4 = flow_key4(CLIENT4, 4001, VIP4, 80, 6)
+    assert flow4.pack() == CLIENT4.packed + VIP4.packed + b"\x0f\xa1\x00\x50\6\0\0\0"
+    flow6 = flow_key6(CLIENT6, 4001, VIP6, 80, 17)
+    assert flow6.pack() == CLIENT6.packed + VIP6.packed + b"\x0f\xa1\x00\x50\x11\0\0\0"
     assert service_key4(VIP4, 443, 6).pack() == VIP4.packed + b"\x01\xbb\x06\x00"
     assert service_key6(VIP6, 0, 6).pack() == VIP6.packed + b"\x00\x00\x06\x00"
     assert in6_key(VIP6).pack() == VIP6.packed

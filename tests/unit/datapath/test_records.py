@@ -34,8 +34,8 @@ def test_record_of_another_size_is_refused(record: type[Record]) -> None:
 
 
 def test_fields_lie_where_c_puts_them() -> None:
-    key = abi.FlowKey4(b"\xc0\x00\x02\x01", b"\xcb\x00\x71\x0a", b"\xc0\x01", b"\x00\x50")
-    assert key.pack().hex() == "c0000201cb00710ac0010050"
+    key = abi.FlowKey4(b"\xc0\x00\x02\x01", b"\xcb\x00\x71\x0a", b"\xc0\x01", b"\x00\x50", 6)
+    assert key.pack().hex() == "c0000201cb00710ac001005006000000"
     assert abi.Pool(first=1, size=0x01020304).pack().hex() == "0100000004030201"
 
 
@@ -54,8 +54,8 @@ def test_nested_structs_and_arrays_keep_their_order() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        abi.FlowKey4(b"\1" * 3, b"\2" * 4, b"\0\1", b"\0\1"),
-        abi.FlowKey4(b"\1" * 5, b"\2" * 4, b"\0\1", b"\0\1"),
+        abi.FlowKey4(b"\1" * 3, b"\2" * 4, b"\0\1", b"\0\1", 6),
+        abi.FlowKey4(b"\1" * 5, b"\2" * 4, b"\0\1", b"\0\1", 6),
         abi.Pool(first=-1, size=0),
         abi.Pool(first=0, size=1 << 32),
         abi.RuleBits((0,) * 15),

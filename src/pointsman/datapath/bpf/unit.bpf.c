@@ -1,30 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* The unit: forwarder, and the classifier it tail-calls on a miss (architecture: packet path).
+/* The unit: forwarder, and what it tail-calls when there is more to do (architecture: packet path).
  *
- *   forward: parse, one lookup, rewrite, out.       classify4, classify6: everything that is rarer.
+ *   forward: parse, one lookup, rewrite, out.       all others (enum program): what is rarer.
  */
 #include "lib/base.h"
 #include "lib/unit_maps.h"
 #include "lib/packet.h"
 #include "lib/finish.h"
-#include "lib/forward.h"
-#include "lib/notices.h"
+#include "lib/flow.h"
 #include "lib/classify.h"
-
-/* A packet that is no whole TCP segment: a notice, something broken for a VIP, or none of ours. */
-static __always_inline int forward_other(struct packet *p, void *data, void *end, enum reason why,
-					 const bool v6)
-{
-	int verdict;
-
-	if (data + ETH_HLEN + ip_header_bytes(v6) > end)
-		return finish(REASON_NOT_OURS, XDP_PASS);
-	if (why == REASON_NOT_OURS && notice_handle(data, end, v6, &verdict))
-		return verdict;
-	if (why != REASON_NOT_OURS && to_vip(p, v6))
-		return finish(why, XDP_DROP);
-	return finish(REASON_NOT_OURS, XDP_PASS);
-}
+#include "lib/datagram.h"
+#include "lib/rest.h"
 
 static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *end, const bool v6)
 {
@@ -32,17 +18,24 @@ static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *
 	union flow_key key;
 	struct packet p;
 	struct flow *flow;
-	enum reason why;
 
-	if (!parse_segment(&p, data, end, v6, &why))
-		return forward_other(&p, data, end, why, v6);
+	if (!parse_plain(&p, data, end, v6)) {
+		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_REST6 : PROGRAM_REST4);
+		goto unfilled;
+	}
 	flow_key_from(&key, &p, v6);
 	flow = flow_find(&key, v6);
-	if (flow && !p.tcp->syn && !(flow->flags & FLOW_REOPENED) && flow_alive(flow, now))
-		return flow_send(ctx, &p, flow, now, v6);
-	bpf_tail_call(ctx, &classifiers, v6 ? FAMILY_IPV6 : FAMILY_IPV4);
-	/* This unit classifies nothing. */
-	return to_vip(&p, v6) ? finish(REASON_NO_ROUTE, XDP_DROP) : finish(REASON_NOT_OURS, XDP_PASS);
+	if (p.proto == IPPROTO_TCP) {
+		if (flow && !p.tcp->syn && !(flow->flags & FLOW_REOPENED) && flow_alive(flow, now))
+			return segment_send(ctx, &p, flow, now, v6);
+		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_CLASSIFY6 : PROGRAM_CLASSIFY4);
+	} else {
+		if (flow && flow_alive(flow, now))
+			return datagram_send(ctx, &p, flow, now, v6);
+		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_DATAGRAM6 : PROGRAM_DATAGRAM4);
+	}
+unfilled:
+	return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* Python fills the map before it attaches us */
 }
 
 SEC("xdp")
@@ -57,6 +50,8 @@ int forward(struct xdp_md *ctx)
 		return forward_family(ctx, data, end, false);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
 		return forward_family(ctx, data, end, true);
+	if (eth->h_proto == bpf_htons(ETH_P_8021Q) || eth->h_proto == bpf_htons(ETH_P_8021AD))
+		bpf_tail_call(ctx, &programs, PROGRAM_TAGGED);
 	return finish(REASON_NOT_OURS, XDP_PASS);
 }
 
@@ -70,6 +65,37 @@ SEC("xdp")
 int classify6(struct xdp_md *ctx)
 {
 	return classify(ctx, true);
+}
+
+SEC("xdp")
+int datagram4(struct xdp_md *ctx)
+{
+	return datagram(ctx, false);
+}
+
+SEC("xdp")
+int datagram6(struct xdp_md *ctx)
+{
+	return datagram(ctx, true);
+}
+
+SEC("xdp")
+int rest4(struct xdp_md *ctx)
+{
+	return rest(ctx, false);
+}
+
+SEC("xdp")
+int rest6(struct xdp_md *ctx)
+{
+	return rest(ctx, true);
+}
+
+/* A frame with VLAN tags. */
+SEC("xdp")
+int tagged(struct xdp_md *ctx)
+{
+	return finish(REASON_NOT_OURS, XDP_PASS);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -23,15 +23,29 @@ enum family {
 	FAMILY_IPV6 = 1,
 };
 
+/* What the unit's entry tail-calls; the programs bear these names. */
+enum program {
+	PROGRAM_CLASSIFY4 = 0, /* TCP that has no route, or may begin a connection anew */
+	PROGRAM_CLASSIFY6 = 1,
+	PROGRAM_DATAGRAM4 = 2, /* the same for UDP */
+	PROGRAM_DATAGRAM6 = 3,
+	PROGRAM_REST4 = 4, /* whatever else IP carries, and broken packets */
+	PROGRAM_REST6 = 5,
+	PROGRAM_TAGGED = 6, /* frames with VLAN tags */
+	PROGRAMS = 7,
+};
+
 struct in6_key {
 	__be32 addr[4];
 };
 
+/* A connection, or what passes for one; ports are 0 where the protocol has none. */
 struct flow_key4 {
 	__be32 saddr;
 	__be32 daddr;
 	__be16 sport;
 	__be16 dport;
+	__u32 proto; /* IANA's number */
 };
 
 struct flow_key6 {
@@ -39,6 +53,7 @@ struct flow_key6 {
 	__be32 daddr[4];
 	__be16 sport;
 	__be16 dport;
+	__u32 proto;
 };
 
 /* Life of a route, as far as the client's half of the conversation shows it (R-A5, R-D7):
@@ -48,13 +63,16 @@ struct flow_key6 {
  *   any --RST--> ZOMBIE (its clock stands still: gone after the zombie time)
  *   ZOMBIE --anything else--> OPEN or CLOSING (the RST was not the client's: it lives)
  *   any --idle for that state's time--> gone
+ *
+ * Everything but TCP is DATAGRAM from its first packet to its idle end.
  */
 enum flow_state {
 	FLOW_OPENING = 0,
 	FLOW_OPEN = 1,
 	FLOW_CLOSING = 2,
 	FLOW_ZOMBIE = 3,
-	FLOW_STATES = 4,
+	FLOW_DATAGRAM = 4,
+	FLOW_STATES = 5,
 };
 
 enum flow_flag {
@@ -64,43 +82,58 @@ enum flow_flag {
 
 /* A route: where the packets of one connection go, and how to rewrite them (R-A3, R-E9). */
 struct flow {
-	__u32 host; /* index in hosts4 or hosts6 */
+	__u32 endpoint; /* index in endpoints4 or endpoints6 */
 	__be32 flow_id; /* what stands in the two port fields on the way to the host */
 	__u32 first_seq; /* sequence number of the SYN (plain) or of the first data byte (inspected) */
 	__u32 isn; /* our cookie (inspected) */
 	__u32 seen; /* tick of the last packet, or of the RST */
 	__u16 epoch; /* the host's epoch in which it was taught this mapping */
-	__u16 service; /* index, for counters and operators */
-	__u32 traffic; /* index in traffic */
-	__u16 l4_delta; /* one's complement difference the rewriting makes to the TCP checksum */
+	__u16 l4_delta; /* one's complement difference the rewriting makes to the TCP or UDP checksum */
 	__u16 ip_delta; /* the same for the IPv4 header checksum; TTL included */
 	__u8 state; /* enum flow_state */
 	__u8 flags; /* enum flow_flag */
 	__u8 rcv_wscale; /* the client was told (inspected) */
-	__u8 reserved;
+	__u8 reserved[3];
 };
 
-enum host_flag {
-	HOST_USABLE = 1, /* its next hop is known and it may get packets */
+/* How packets reach an endpoint (R-A6). */
+enum forward_mode {
+	FORWARD_TUNNEL = 0, /* flow id in the port fields */
+	FORWARD_HALF_NAT = 1, /* the destination becomes the endpoint's */
+	FORWARD_NAT = 2, /* the source becomes ours, too */
+	FORWARD_L2 = 3, /* only the MAC addresses change */
 };
 
-/* A host as the forwarder sees it: addresses and next hop. Owner: Python (netlink neighbours). */
-struct host4 {
-	__be32 addr;
-	__be32 tunnel; /* our tunnel address, the source of what we send to it */
+enum endpoint_flag {
+	ENDPOINT_USABLE = 1, /* its next hop is known and it may get packets */
+};
+
+/* An endpoint as the forwarder sees it: one member of one pool, as one service uses it.
+ * Owner: Python (site file, netlink neighbours). */
+struct endpoint4 {
+	__be32 addr; /* what becomes the destination: the host's (tunnel), or its own */
+	__be32 source; /* what becomes the source: our tunnel or NAT address; 0: the client's stays */
 	__u8 dmac[6];
 	__u8 smac[6];
 	__u32 ifindex; /* interface towards it */
-	__u32 flags; /* enum host_flag */
+	__u32 host; /* index in host_epochs */
+	__be32 id; /* tells the host's program which of its own endpoints (tunnel); 0: none */
+	__be16 port; /* what becomes the destination port (NAT); 0: the one that the client named */
+	__u8 mode; /* enum forward_mode */
+	__u8 flags; /* enum endpoint_flag */
 };
 
-struct host6 {
+struct endpoint6 {
 	__be32 addr[4];
-	__be32 tunnel[4];
+	__be32 source[4];
 	__u8 dmac[6];
 	__u8 smac[6];
 	__u32 ifindex;
-	__u32 flags;
+	__u32 host;
+	__be32 id;
+	__be16 port;
+	__u8 mode;
+	__u8 flags;
 };
 
 /* How fresh a host's mappings are. A notice raises the epoch; flows taught in an older epoch
@@ -126,7 +159,7 @@ struct service_key6 {
 };
 
 enum inspect {
-	INSPECT_NONE = 0, /* plain: bound on the SYN */
+	INSPECT_NONE = 0, /* plain: bound on its first packet */
 	INSPECT_HTTP = 1,
 };
 
@@ -137,10 +170,9 @@ struct service {
 	__u16 mss; /* advertised to clients of inspected services; leaves room for a bundle */
 	__u16 ruleset; /* index in rulesets */
 	__u32 pool; /* index in pools: of a plain service, or the default one */
-	__u32 traffic; /* index of (this service, host 0) in traffic */
 };
 
-/* A pool's deck (R-B11): cards[first … first + size) are host indexes, dealt in turn. */
+/* A pool's deck (R-B11) for one service: cards[first … first + size) are endpoints. */
 struct pool {
 	__u32 first;
 	__u32 size; /* 0: nobody can take a connection */
@@ -209,6 +241,8 @@ enum bundle_kind {
 	BUNDLE_DATA = 2, /* client's first data follows: upload it with these attributes */
 	BUNDLE_TEACH = 3, /* a packet of an established connection follows: learn and let it through */
 	BUNDLE_TEACH_ONLY = 4, /* its headers only: learn and drop */
+	BUNDLE_DATAGRAM = 5, /* a flow's first packet that is no TCP: learn and let it through */
+	BUNDLE_ICMP = 6, /* an ICMP error about a connection of the host's: let it through */
 	NOTICE_UNKNOWN = 128, /* host to unit: I do not know this flow id */
 };
 
@@ -228,8 +262,8 @@ struct bundle {
 	__be16 mss; /* the client's */
 	__u8 snd_wscale; /* the client's */
 	__u8 rcv_wscale; /* what the client was told */
-	__be32 reserved2;
-	__be64 tag; /* SipHash-2-4 over the 16 bytes above and the inner addresses, ports, seq, ack */
+	__be32 endpoint; /* id of the host's endpoint that gets it; 0: as the client addressed it */
+	__be64 tag; /* SipHash-2-4 over the 16 bytes above and the inner flow key, seq, ack */
 };
 
 struct notice {
@@ -272,6 +306,11 @@ struct mapping6 {
 
 /* ---- read-only configuration, set before load ---- */
 
+enum unit_flag {
+	UNIT_CLASSIFIES = 1, /* it may bind connections to hosts, not only forward those it knows */
+	UNIT_PASSES_OTHER_PORTS = 2, /* what is for a VIP but no service goes to our own stack */
+};
+
 struct unit_config {
 	struct siphash_key tag_key;
 	__u32 life[FLOW_STATES]; /* ticks without a packet after which a flow in that state is gone */
@@ -280,6 +319,11 @@ struct unit_config {
 	__be16 bundle_port;
 	__u16 mtu; /* between units and hosts */
 	__u32 cpu_bits; /* low bits of a flow id that name the CPU */
+	__be32 nat4; /* our source addresses of NAT; 0: none */
+	__be32 nat6[4];
+	__u16 nat_first; /* first and last of their ports */
+	__u16 nat_last;
+	__u32 flags; /* enum unit_flag */
 };
 
 struct host_config {

@@ -8,26 +8,8 @@
 #include "probe.h"
 #include "rules.h"
 #include "segment.h"
+#include "service.h"
 #include "syn_ack.h"
-
-static __always_inline struct service *service_find(const struct packet *p, __be16 port, const bool v6)
-{
-	struct service_key4 key4 = { .port = port, .proto = IPPROTO_TCP };
-	struct service_key6 key6 = { .port = port, .proto = IPPROTO_TCP };
-
-	if (v6) {
-		__builtin_memcpy(key6.addr, &p->ip6->daddr, sizeof(key6.addr));
-		return bpf_map_lookup_elem(&services6, &key6);
-	}
-	key4.addr = p->ip4->daddr;
-	return bpf_map_lookup_elem(&services4, &key4);
-}
-
-/* For an address of ours? The IP header must be known to be there. */
-static __always_inline bool to_vip(const struct packet *p, const bool v6)
-{
-	return service_find(p, 0, v6) != NULL;
-}
 
 /* Flags that a client's stack sends: SYN alone, RST, or ACK; ECE, CWR, PSH, URG with any. */
 static __always_inline bool flags_make_sense(const struct tcphdr *tcp)
@@ -35,6 +17,18 @@ static __always_inline bool flags_make_sense(const struct tcphdr *tcp)
 	if (tcp->syn)
 		return !tcp->ack && !tcp->fin && !tcp->rst;
 	return tcp->ack || tcp->rst;
+}
+
+static __always_inline int syn_send_again(struct xdp_md *ctx, struct packet *p, const struct flow *flow,
+					  const bool v6)
+{
+	const void *ep = endpoint_get(flow->endpoint, v6);
+
+	if (!ep)
+		return finish(REASON_NO_HOST, XDP_DROP);
+	if (endpoint_rest(ep, v6)->mode != FORWARD_TUNNEL)
+		return flow_move(ctx, p, flow, ep, REASON_HIT, v6);
+	return bundle_send_plain(ctx, p, flow, ep, BUNDLE_SYN, REASON_BUNDLED_AGAIN, v6);
 }
 
 static __always_inline int classify_plain(struct xdp_md *ctx, struct packet *p,
@@ -46,10 +40,10 @@ static __always_inline int classify_plain(struct xdp_md *ctx, struct packet *p,
 	if (!p->tcp->syn)
 		return finish(REASON_NO_ROUTE, XDP_DROP);
 	if (flow && flow->state == FLOW_OPENING && flow->first_seq == bpf_ntohl(p->tcp->seq))
-		return bundle_send_plain(ctx, p, flow, BUNDLE_SYN, REASON_BUNDLED_AGAIN, v6);
+		return syn_send_again(ctx, p, flow, v6);
 	/* The host of an open flow tells an old SYN from a new one. */
-	if (flow && flow->state == FLOW_OPEN && host_usable(flow->host, v6))
-		return bundle_send_plain(ctx, p, flow, BUNDLE_SYN, REASON_BUNDLED_AGAIN, v6);
+	if (flow && flow->state == FLOW_OPEN && endpoint_usable(flow->endpoint, v6))
+		return syn_send_again(ctx, p, flow, v6);
 	s = scratch_get();
 	if (!s || !segment_load(ctx, p, s, v6))
 		return finish(REASON_BAD_CHECKSUM, XDP_DROP);
@@ -67,7 +61,7 @@ static __always_inline int answer_syn(struct xdp_md *ctx, struct packet *p, cons
 	/* The SYN may be forged: the route stays until data with our cookie shows that it is not. */
 	if (flow)
 		flow->flags |= FLOW_REOPENED;
-	tcp_options_read(s->segment, p->tcp_header, &options);
+	tcp_options_read(s->segment, p->l4_header, &options);
 	return syn_ack_send(ctx, p, key, &options, service, v6);
 }
 
@@ -91,7 +85,7 @@ static __always_inline int classify_data(struct xdp_md *ctx, struct packet *p,
 	if (!s || !segment_load(ctx, p, s, v6))
 		return finish(REASON_BAD_CHECKSUM, XDP_DROP);
 	/* The slow path's door: what is undecided goes there once there is one. */
-	if (rules_judge(s, p->tcp_header, p->tcp_bytes, service, &pool) == UNDECIDED)
+	if (rules_judge(s, p->l4_header, p->l4_bytes, service, &pool) == UNDECIDED)
 		count_undecided(service);
 	return plumb(ctx, p, key, service, pool, BUNDLE_DATA, v6);
 }
@@ -110,7 +104,7 @@ static __always_inline int classify_inspected(struct xdp_md *ctx, struct packet 
 		return data ? classify_data(ctx, p, key, service, v6) :
 			      finish(REASON_HANDSHAKE_ACK, XDP_DROP);
 	if (flow)
-		return flow_send(ctx, p, flow, tick_now(), v6);
+		return segment_send(ctx, p, flow, tick_now(), v6);
 	if (is_probe(p, key, v6))
 		return probe_answer(ctx, p, key, service, v6);
 	return finish(data ? REASON_BAD_COOKIE : REASON_NO_ROUTE, XDP_DROP);
@@ -123,14 +117,15 @@ static __always_inline int classify(struct xdp_md *ctx, const bool v6)
 	struct flow *flow;
 	union flow_key key;
 	struct packet p;
-	enum reason why;
 
-	if (!parse_segment(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6, &why))
+	if (!parse_plain(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6) ||
+	    p.proto != IPPROTO_TCP)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* the forwarder has parsed it */
-	service = service_find(&p, p.tcp->dest, v6);
+	service = service_find(&p, p.tcp->dest, IPPROTO_TCP, v6);
 	if (!service)
-		return to_vip(&p, v6) ? finish(REASON_NO_SERVICE, XDP_DROP) :
-					finish(REASON_NOT_OURS, XDP_PASS);
+		return no_service(&p, v6);
+	if (!(config.flags & UNIT_CLASSIFIES))
+		return finish(REASON_NO_ROUTE, XDP_DROP);
 	if (!flags_make_sense(p.tcp))
 		return finish(REASON_BAD_FLAGS, XDP_DROP);
 	flow_key_from(&key, &p, v6);

@@ -21,14 +21,12 @@ struct cookie_input4 {
 	struct flow_key4 key;
 	__u32 client_isn;
 	__u32 options;
-	__u32 zero;
 };
 
 struct cookie_input6 {
 	struct flow_key6 key;
 	__u32 client_isn;
 	__u32 options;
-	__u32 zero;
 };
 _Static_assert(sizeof(struct cookie_input4) == 3 * 8 && sizeof(struct cookie_input6) == 6 * 8,
 	       "whole words");

@@ -1,27 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Choosing a host is dealing a card (R-B11, R-B12): one step, however many hosts there are. */
+/* Choosing an endpoint is dealing a card (R-B11, R-B12): one step, however many there are. */
 #ifndef POINTSMAN_DECK_H
 #define POINTSMAN_DECK_H
 
 #include "base.h"
+#include "move.h"
 
-#define DEAL_TRIES 8 /* cards turned until one names a host that can be reached */
+#define DEAL_TRIES 8 /* cards turned until one names an endpoint that can be reached */
 #define NO_CARD (~0U)
 
-static __always_inline bool host_usable(__u32 host, const bool v6)
+static __always_inline bool endpoint_usable(__u32 endpoint, const bool v6)
 {
-	struct host4 *h4;
-	struct host6 *h6;
+	const void *ep = endpoint_get(endpoint, v6);
 
-	if (v6) {
-		h6 = bpf_map_lookup_elem(&hosts6, &host);
-		return h6 && h6->flags & HOST_USABLE;
-	}
-	h4 = bpf_map_lookup_elem(&hosts4, &host);
-	return h4 && h4->flags & HOST_USABLE;
+	return ep && endpoint_rest(ep, v6)->flags & ENDPOINT_USABLE;
 }
 
-/* The next usable host of the pool, or NO_CARD. */
+/* The next usable endpoint of the pool, or NO_CARD. */
 static __always_inline __u32 deck_deal(__u32 pool_index, const bool v6)
 {
 	struct pool *pool = bpf_map_lookup_elem(&pools, &pool_index);
@@ -39,7 +34,7 @@ static __always_inline __u32 deck_deal(__u32 pool_index, const bool v6)
 		__u32 place = deck.first + __sync_fetch_and_add(cursor, 1) % deck.size;
 		__u32 *card = bpf_map_lookup_elem(&cards, &place);
 
-		if (card && host_usable(*card, v6))
+		if (card && endpoint_usable(*card, v6))
 			return *card;
 	}
 	return NO_CARD;

@@ -11,7 +11,7 @@
 /* What a bundle says and carries. */
 struct parcel {
 	struct bundle head;
-	union flow_key key; /* the client's 4-tuple */
+	union flow_key key; /* of the carried packet */
 	struct tcphdr tcp; /* without options */
 	__u32 tcp_header; /* bytes */
 	__u32 offset; /* of the carried IP header, from the MAC header */
@@ -44,8 +44,7 @@ static __always_inline bool parcel_tag_right(const struct parcel *in, const bool
 	struct bundle b = in->head;
 
 	b.flags &= ~BUNDLE_AGAIN;
-	return b.tag == (v6 ? bundle_tag6(&b, &in->key.v6, &in->tcp, &secret) :
-			      bundle_tag4(&b, &in->key.v4, &in->tcp, &secret));
+	return b.tag == tag_make(&b, &in->key, in->tcp.seq, in->tcp.ack_seq, &secret, v6);
 }
 
 /* REASON_COUNT: all is well. Otherwise why the bundle is dropped. The outer IP header has been
@@ -64,10 +63,13 @@ static __always_inline enum reason parcel_open(struct __sk_buff *skb, struct par
 	if (!ip_bytes ||
 	    bpf_skb_load_bytes(skb, in->offset + ip_header_bytes(v6), &in->tcp, sizeof(in->tcp)))
 		return REASON_HOST_MALFORMED;
-	if (v6)
+	if (v6) {
 		__builtin_memcpy(&in->key.v6.sport, &in->tcp.source, 4);
-	else
+		in->key.v6.proto = IPPROTO_TCP;
+	} else {
 		__builtin_memcpy(&in->key.v4.sport, &in->tcp.source, 4);
+		in->key.v4.proto = IPPROTO_TCP;
+	}
 	if (!parcel_tag_right(in, v6))
 		return REASON_BAD_TAG;
 	in->tcp_header = in->tcp.doff * 4;

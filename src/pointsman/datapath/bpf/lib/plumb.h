@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Binding a connection to a host: a card is dealt, a route written, the first packet bundled. */
+/* Binding a connection to an endpoint: a card is dealt, a route written, the first packet sent. */
 #ifndef POINTSMAN_PLUMB_H
 #define POINTSMAN_PLUMB_H
 
 #include "base.h"
+#include "bundle.h"
 #include "deck.h"
-#include "forward.h"
-
-static __always_inline struct flow *flow_find(const union flow_key *key, const bool v6)
-{
-	return v6 ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows4, &key->v4);
-}
-
-static __always_inline long flow_store(const union flow_key *key, const struct flow *flow, const bool v6)
-{
-	return v6 ? bpf_map_update_elem(&flows6, &key->v6, flow, BPF_ANY) :
-		    bpf_map_update_elem(&flows4, &key->v4, flow, BPF_ANY);
-}
+#include "flow.h"
+#include "move.h"
 
 /* Unique among this unit's flows until a CPU's counter has gone round. */
 static __always_inline __be32 flow_id_next(void)
@@ -30,41 +21,62 @@ static __always_inline __be32 flow_id_next(void)
 	return bpf_htonl(*count << config.cpu_bits | bpf_get_smp_processor_id());
 }
 
-/* kind: BUNDLE_SYN of a plain service, BUNDLE_DATA of an inspected one. */
+/* What the port fields will hold. */
+static __always_inline __be32 ports_for(const struct packet *p, const struct endpoint_rest *ep)
+{
+	union {
+		__be16 ports[2];
+		__be32 word;
+	} to = { .ports = { p->udp->source, ep->port ? ep->port : p->udp->dest } };
+
+	return ep->mode == FORWARD_TUNNEL ? flow_id_next() : to.word;
+}
+
+static __always_inline void flow_begin(struct flow *flow, const struct packet *p,
+				       const struct service *service, enum bundle_kind kind)
+{
+	flow->seen = tick_now();
+	flow->rcv_wscale = service->rcv_wscale;
+	if (p->proto != IPPROTO_TCP) {
+		flow->state = FLOW_DATAGRAM;
+		return;
+	}
+	flow->first_seq = bpf_ntohl(p->tcp->seq);
+	flow->isn = bpf_ntohl(p->tcp->ack_seq) - 1;
+	flow->state = p->tcp->fin ? FLOW_CLOSING : FLOW_OPENING;
+	flow->flags = kind == BUNDLE_DATA ? FLOW_INSPECTED : 0;
+}
+
+/* kind: BUNDLE_SYN or BUNDLE_DATAGRAM of a plain service, BUNDLE_DATA of an inspected one. */
 static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const union flow_key *key,
 				 const struct service *service, __u32 pool, enum bundle_kind kind,
 				 const bool v6)
 {
-	bool inspected = kind == BUNDLE_DATA;
 	struct flow flow = {};
-	void *host;
+	const struct endpoint_rest *rest;
+	const void *ep;
 
-	if (p->ip_bytes + bundle_room(v6) > config.mtu)
+	if (kind != BUNDLE_DATAGRAM && p->ip_bytes + bundle_room(v6) > config.mtu)
 		return finish(REASON_TOO_BIG, XDP_DROP);
-	flow.host = deck_deal(pool, v6);
-	if (flow.host == NO_CARD)
+	flow.endpoint = deck_deal(pool, v6);
+	if (flow.endpoint == NO_CARD)
 		return finish(REASON_NO_HOST, XDP_DROP);
-	host = host_get(flow.host, v6);
-	if (!host)
+	ep = endpoint_get(flow.endpoint, v6);
+	if (!ep)
 		return finish(REASON_NO_HOST, XDP_DROP);
-	flow.flow_id = flow_id_next();
-	flow.first_seq = bpf_ntohl(p->tcp->seq);
-	flow.isn = bpf_ntohl(p->tcp->ack_seq) - 1;
-	flow.seen = tick_now();
-	flow.epoch = epoch_of(flow.host);
-	flow.service = service->id;
-	flow.traffic = service->traffic + flow.host;
-	flow.state = p->tcp->fin ? FLOW_CLOSING : FLOW_OPENING;
-	flow.flags = inspected ? FLOW_INSPECTED : 0;
-	flow.rcv_wscale = service->rcv_wscale;
-	if (v6)
-		flow_set_deltas6(&flow, &key->v6, host);
-	else
-		flow_set_deltas4(&flow, &key->v4, host);
+	rest = endpoint_rest(ep, v6);
+	flow.flow_id = ports_for(p, rest);
+	flow.epoch = epoch_of(rest->host);
+	flow_begin(&flow, p, service, kind);
+	flow_set_deltas(&flow, key, ep, v6);
 	if (flow_store(key, &flow, v6))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
-	return inspected ? bundle_send_data(ctx, p, &flow, flow.rcv_wscale, REASON_BUNDLED_DATA, v6) :
-			   bundle_send_plain(ctx, p, &flow, BUNDLE_SYN, REASON_BUNDLED_SYN, v6);
+	if (kind == BUNDLE_DATA)
+		return bundle_send_data(ctx, p, &flow, ep, REASON_BUNDLED_DATA, v6);
+	if (rest->mode != FORWARD_TUNNEL)
+		return flow_move(ctx, p, &flow, ep, REASON_PLUMBED, v6);
+	return bundle_send_plain(ctx, p, &flow, ep, kind,
+				 kind == BUNDLE_SYN ? REASON_BUNDLED_SYN : REASON_BUNDLED_DATAGRAM, v6);
 }
 
 #endif

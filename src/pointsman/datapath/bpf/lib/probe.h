@@ -48,7 +48,7 @@ static __always_inline int probe_answer(struct xdp_md *ctx, const struct packet 
 
 	if (!s || !segment_load(ctx, p, s, v6))
 		return finish(REASON_BAD_CHECKSUM, XDP_DROP);
-	tcp_options_read(s->segment, p->tcp_header, &options);
+	tcp_options_read(s->segment, p->l4_header, &options);
 	out = answer_begin(ctx, p, key, &a, sizeof(*out), &sum, v6);
 	if (!out)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);

@@ -47,7 +47,10 @@
 	REASON(UPLOAD_REFUSED, host, dropped, "the kernel refused the upload") \
 	REASON(HOST_INTERNAL, host, dropped, "the kernel refused a map update or a change of size") \
 	REASON(PROBE_ANSWERED, unit, answered, "keep-alive probe of a connection that waits for its first data") \
-	REASON(OVER, host, passed, "first data again, of a connection that is over: the stack answers with RST")
+	REASON(OVER, host, passed, "first data again, of a connection that is over: the stack answers with RST") \
+	REASON(PLUMBED, unit, forwarded, "first packet of a connection, sent as it will be from now on") \
+	REASON(BUNDLED_DATAGRAM, unit, forwarded, "first packet of a flow that is no TCP, sent as a bundle") \
+	REASON(OTHER_PORT, unit, passed, "for a VIP, on a port that is no service: left to the unit's own stack")
 
 #define REASON_ENUM(name, where, outcome, text) REASON_##name,
 enum reason { REASONS(REASON_ENUM) REASON_COUNT };

@@ -32,7 +32,7 @@ static __always_inline __s64 csum_pieces(const struct scratch *s, __u32 bytes, _
 static __always_inline bool segment_load(struct xdp_md *ctx, const struct packet *p, struct scratch *s,
 					 const bool v6)
 {
-	__u32 bytes = p->tcp_bytes, sum;
+	__u32 bytes = p->l4_bytes, sum;
 	__s64 wide;
 
 	barrier_var(bytes);

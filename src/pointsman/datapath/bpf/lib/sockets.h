@@ -60,13 +60,13 @@ static __always_inline struct bpf_sock *socket_find(struct __sk_buff *skb, const
 {
 	struct bpf_sock_tuple tuple = {};
 
-	/* struct flow_key4 and flow_key6 are laid out as the tuple's two halves. */
+	/* struct flow_key4 and flow_key6 begin as the tuple's two halves. */
 	__builtin_memcpy(&tuple, key, v6 ? sizeof(tuple.ipv6) : sizeof(tuple.ipv4));
 	return bpf_skc_lookup_tcp(skb, &tuple, v6 ? sizeof(tuple.ipv6) : sizeof(tuple.ipv4),
 				  BPF_F_CURRENT_NETNS, 0);
 }
-_Static_assert(sizeof(struct flow_key4) == sizeof(((struct bpf_sock_tuple *)0)->ipv4) &&
-	       sizeof(struct flow_key6) == sizeof(((struct bpf_sock_tuple *)0)->ipv6), "same layout");
+_Static_assert(offsetof(struct flow_key4, proto) == sizeof(((struct bpf_sock_tuple *)0)->ipv4) &&
+	       offsetof(struct flow_key6, proto) == sizeof(((struct bpf_sock_tuple *)0)->ipv6), "same layout");
 
 /* Whether the stack has a connection with this 4-tuple, of whatever state. */
 static __always_inline bool socket_lives(struct __sk_buff *skb, const void *key, const bool v6)

@@ -17,13 +17,12 @@ static __always_inline __u32 bundle_room(const bool v6)
 	return ip_header_bytes(v6) + sizeof(struct udphdr) + sizeof(struct bundle);
 }
 
-/* Fields of the carried packet that a tag covers, as they stand in it. */
+/* What a tag covers: our header, and of the carried packet what says whose it is. */
 struct tagged4 {
 	__u64 header[2];
 	struct flow_key4 key;
 	__be32 seq;
 	__be32 ack;
-	__u32 zero;
 };
 
 struct tagged6 {
@@ -31,23 +30,20 @@ struct tagged6 {
 	struct flow_key6 key;
 	__be32 seq;
 	__be32 ack;
-	__u32 zero;
 };
 _Static_assert(sizeof(struct tagged4) == 5 * 8 && sizeof(struct tagged6) == 8 * 8, "whole words");
 
-static __always_inline __u64 bundle_tag4(const struct bundle *b, const struct flow_key4 *key,
-					 const struct tcphdr *tcp, const struct siphash_key *secret)
+/* seq, ack: 0 of what is no TCP. */
+static __always_inline __u64 tag_make(const struct bundle *b, const union flow_key *key, __be32 seq,
+				      __be32 ack, const struct siphash_key *secret, const bool v6)
 {
-	struct tagged4 t = { .key = *key, .seq = tcp->seq, .ack = tcp->ack_seq };
+	if (v6) {
+		struct tagged6 t = { .key = key->v6, .seq = seq, .ack = ack };
 
-	__builtin_memcpy(t.header, b, TAGGED_BYTES);
-	return siphash((const __u64 *)&t, sizeof(t) / 8, secret);
-}
-
-static __always_inline __u64 bundle_tag6(const struct bundle *b, const struct flow_key6 *key,
-					 const struct tcphdr *tcp, const struct siphash_key *secret)
-{
-	struct tagged6 t = { .key = *key, .seq = tcp->seq, .ack = tcp->ack_seq };
+		__builtin_memcpy(t.header, b, TAGGED_BYTES);
+		return siphash((const __u64 *)&t, sizeof(t) / 8, secret);
+	}
+	struct tagged4 t = { .key = key->v4, .seq = seq, .ack = ack };
 
 	__builtin_memcpy(t.header, b, TAGGED_BYTES);
 	return siphash((const __u64 *)&t, sizeof(t) / 8, secret);

@@ -27,21 +27,21 @@ struct {
 	__type(value, struct flow);
 } flows6 SEC(".maps");
 
-/* hosts4, hosts6: host index -> addresses and next hop.
+/* endpoints4, endpoints6: endpoint -> addresses and next hop.
  * Owner: Python (site file, netlink routes and neighbours). Life: as long as the unit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct host4);
-} hosts4 SEC(".maps");
+	__type(value, struct endpoint4);
+} endpoints4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct host6);
-} hosts6 SEC(".maps");
+	__type(value, struct endpoint6);
+} endpoints6 SEC(".maps");
 
 /* host_numbers4, host_numbers6: host address -> host index, to know whose a notice is.
  * Owner: Python. Life: as long as the unit. */
@@ -93,7 +93,7 @@ struct {
 	__type(value, struct pool);
 } pools SEC(".maps");
 
-/* cards: host indexes; every pool has two places of MAX_DECK cards, one in play, one to fill.
+/* cards: endpoints; every pool has two places of MAX_DECK cards, one in play, one to fill.
  * Owner: Python. Life: until its deck is replaced. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -172,7 +172,7 @@ struct {
 	__type(value, __u32);
 } next_ids SEC(".maps");
 
-/* traffic: service index * hosts + host index -> what went that way.
+/* traffic: endpoint -> what went that way.
  * Owner: forwarder, per CPU. Life: as long as the unit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -198,13 +198,13 @@ struct {
 	__type(value, __u64);
 } reasons SEC(".maps");
 
-/* classifiers: enum family -> program, tail called on a miss. Empty on a unit without that role.
+/* programs: enum program -> what the entry tail-calls.
  * Owner: Python, at load. Life: as long as the unit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, PROGRAMS);
 	__type(key, __u32);
 	__type(value, __u32);
-} classifiers SEC(".maps");
+} programs SEC(".maps");
 
 #endif

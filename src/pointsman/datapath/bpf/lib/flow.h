@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The life of a flow: where its route lies, how it ages, what its packets mean for it (R-A5, R-D7). */
+#ifndef POINTSMAN_FLOW_H
+#define POINTSMAN_FLOW_H
+
+#include "base.h"
+#include "bundle.h"
+#include "finish.h"
+#include "move.h"
+#include "packet.h"
+
+static __always_inline struct flow *flow_find(const union flow_key *key, const bool v6)
+{
+	return v6 ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows4, &key->v4);
+}
+
+static __always_inline long flow_store(const union flow_key *key, const struct flow *flow, const bool v6)
+{
+	return v6 ? bpf_map_update_elem(&flows6, &key->v6, flow, BPF_ANY) :
+		    bpf_map_update_elem(&flows4, &key->v4, flow, BPF_ANY);
+}
+
+static __always_inline bool flow_alive(const struct flow *flow, __u32 now)
+{
+	return flow->state < FLOW_STATES && now - flow->seen <= config.life[flow->state];
+}
+
+static __always_inline __u16 epoch_of(__u32 host)
+{
+	struct host_epoch *e = bpf_map_lookup_elem(&host_epochs, &host);
+
+	return e ? e->epoch : 0;
+}
+
+/* Whether the host has lost mappings since it was taught this one; now it is taught anew. */
+static __always_inline bool must_teach(struct flow *flow, const void *ep, const bool v6)
+{
+	const struct endpoint_rest *rest = endpoint_rest(ep, v6);
+	__u16 epoch = epoch_of(rest->host);
+
+	if (flow->epoch == epoch || rest->mode != FORWARD_TUNNEL)
+		return false;
+	flow->epoch = epoch;
+	return true;
+}
+
+/* Whether this may be the first data once more, which the host may never have seen: so it is until
+ * the client acknowledges a byte beyond our SYN-ACK. */
+static __always_inline bool repeats_first(const struct flow *flow, const struct packet *p)
+{
+	return flow->flags & FLOW_INSPECTED && flow->first_seq == bpf_ntohl(p->tcp->seq) &&
+	       flow->isn + 1 == bpf_ntohl(p->tcp->ack_seq) && (payload_bytes(p) || p->tcp->fin);
+}
+
+/* The bare end of the handshake, come late: it tells the host nothing, and would draw a RST from
+ * a stack that does not have the connection yet. */
+static __always_inline bool ends_handshake(const struct flow *flow, const struct packet *p)
+{
+	return flow->flags & FLOW_INSPECTED && flow->first_seq == bpf_ntohl(p->tcp->seq) &&
+	       flow->isn + 1 == bpf_ntohl(p->tcp->ack_seq) && !payload_bytes(p) && !p->tcp->fin &&
+	       !p->tcp->rst;
+}
+
+/* enum flow_state says which moves there are. */
+static __always_inline void flow_advance(struct flow *flow, const struct packet *p, __u32 now)
+{
+	if (p->tcp->rst) {
+		if (flow->state == FLOW_ZOMBIE)
+			return;
+		flow->state = FLOW_ZOMBIE;
+	} else if (p->tcp->fin)
+		flow->state = FLOW_CLOSING;
+	else if (flow->state == FLOW_ZOMBIE)
+		flow->state = FLOW_OPEN;
+	else if (flow->state == FLOW_OPENING &&
+		 (!(flow->flags & FLOW_INSPECTED) ||
+		  seq_after(bpf_ntohl(p->tcp->ack_seq), flow->isn + 1)))
+		flow->state = FLOW_OPEN;
+	if (flow->seen != now) /* spare the cache line */
+		flow->seen = now;
+}
+
+/* Sends a segment along the route it has, whatever shape that takes now. */
+static __always_inline int segment_send(struct xdp_md *ctx, struct packet *p, struct flow *flow,
+					__u32 now, const bool v6)
+{
+	const void *ep = endpoint_get(flow->endpoint, v6);
+
+	if (ends_handshake(flow, p))
+		return finish(REASON_HANDSHAKE_ACK, XDP_DROP);
+	if (!ep)
+		return finish(REASON_NO_HOST, XDP_DROP);
+	flow_advance(flow, p, now);
+	if (repeats_first(flow, p))
+		return bundle_send_data(ctx, p, flow, ep, REASON_BUNDLED_AGAIN, v6);
+	if (must_teach(flow, ep, v6))
+		return bundle_send_plain(ctx, p, flow, ep, BUNDLE_TEACH, REASON_TAUGHT, v6);
+	return flow_move(ctx, p, flow, ep, REASON_HIT, v6);
+}
+
+/* The same for a datagram. */
+static __always_inline int datagram_send(struct xdp_md *ctx, struct packet *p, struct flow *flow,
+					 __u32 now, const bool v6)
+{
+	const void *ep = endpoint_get(flow->endpoint, v6);
+
+	if (!ep)
+		return finish(REASON_NO_HOST, XDP_DROP);
+	if (flow->seen != now)
+		flow->seen = now;
+	if (must_teach(flow, ep, v6))
+		return bundle_send_plain(ctx, p, flow, ep, BUNDLE_DATAGRAM, REASON_TAUGHT, v6);
+	return flow_move(ctx, p, flow, ep, REASON_HIT, v6);
+}
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Which service a packet is for. */
+#ifndef POINTSMAN_SERVICE_H
+#define POINTSMAN_SERVICE_H
+
+#include "base.h"
+#include "finish.h"
+#include "packet.h"
+
+#define VIP_MARK 0 /* the protocol and port under which an address is found to be a VIP */
+
+static __always_inline struct service *service_find(const struct packet *p, __be16 port, __u8 proto,
+						    const bool v6)
+{
+	struct service_key4 key4 = { .port = port, .proto = proto };
+	struct service_key6 key6 = { .port = port, .proto = proto };
+
+	if (v6) {
+		__builtin_memcpy(key6.addr, &p->ip6->daddr, sizeof(key6.addr));
+		return bpf_map_lookup_elem(&services6, &key6);
+	}
+	key4.addr = p->ip4->daddr;
+	return bpf_map_lookup_elem(&services4, &key4);
+}
+
+/* For an address of ours? The IP header must be known to be there. */
+static __always_inline bool to_vip(const struct packet *p, const bool v6)
+{
+	return service_find(p, VIP_MARK, VIP_MARK, v6) != NULL;
+}
+
+/* The end of a packet that is for no service. */
+static __always_inline int no_service(const struct packet *p, const bool v6)
+{
+	if (!to_vip(p, v6))
+		return finish(REASON_NOT_OURS, XDP_PASS);
+	return config.flags & UNIT_PASSES_OTHER_PORTS ? finish(REASON_OTHER_PORT, XDP_PASS) :
+					 finish(REASON_NO_SERVICE, XDP_DROP);
+}
+
+#endif
