@@ -41,6 +41,8 @@ UNIT_SIZES = UnitSizes(
     listens=8,
     pools=2,
     rulesets=1,
+    rules=7,
+    rule_words=9,
     matches=5,
     prefixes=0,
 )
@@ -51,7 +53,8 @@ def test_unit_has_maps_of_the_sizes_that_follow() -> None:
     with UnitDatapath(UNIT_SIZES, UNIT_CONFIG) as unit:
         assert len(unit.cards) == 2 * 2 * abi.MAX_DECK
         assert len(unit.traffic) == 6
-        assert len(unit.rule_pools) == abi.MAX_RULES
+        assert len(unit.rule_pools) == 7
+        assert len(unit.rule_words) == 9
         assert unit.services4.map.max_entries == 8
         assert unit.prefixes.map.max_entries == 1
         assert len(unit.secrets) == abi.SECRET_SLOTS
@@ -70,11 +73,14 @@ def test_unit_counts_what_it_did() -> None:
 def test_tables_hold_what_the_site_says() -> None:
     with UnitDatapath(UNIT_SIZES, UNIT_CONFIG) as unit:
         prefix = abi.PrefixKey(
-            prefixlen=32 + 16, ruleset=0, text=b"/a".ljust(abi.MATCH_TEXT, b"\0")
+            prefixlen=32 + 16,
+            ruleset=0,
+            match_class=abi.MatchClass.PREFIX,
+            text=b"/a".ljust(abi.MATCH_TEXT, b"\0"),
         )
-        bits = abi.RuleBits((1, *[0] * (abi.RULE_WORDS - 1)))
-        unit.prefixes.set(prefix, bits)
-        assert list(unit.prefixes.items()) == [(prefix, bits)]
+        rules = abi.RuleSet(summary=1, first=0)
+        unit.prefixes.set(prefix, rules)
+        assert list(unit.prefixes.items()) == [(prefix, rules)]
         unit.prefixes.clear()
         assert list(unit.prefixes.items()) == []
         unit.cards.set_many(abi.MAX_DECK, [0, 1, 2])

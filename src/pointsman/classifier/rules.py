@@ -1,7 +1,7 @@
 """Compiles the rules of an inspected service into what the packet program looks up (R-E1).
 
-Each class of condition (method, host, path, prefix, header, cookie) becomes a table from the text a
-request may have to the set of rules that text satisfies. The program ors what it finds, class by
+Each class of condition (method, host, path, prefix, header, cookie …) becomes a table from the text
+a request may have to the set of rules that text satisfies. The program ors what it finds, class by
 class, adds the rules that ask nothing of the class, ands the classes; the lowest bit is the rule.
 A set of rules is an int here: bit i is rule i.
 """
@@ -14,7 +14,10 @@ from enum import IntEnum
 
 from pointsman.config.model import Rule
 
-__all__ = ["Compiled", "MatchClass", "compile_rules", "conditions"]
+__all__ = ["WILDCARD", "Compiled", "MatchClass", "Table", "compile_rules", "conditions"]
+
+WILDCARD = "*."
+"""What a host begins with that stands for all names below it."""
 
 
 class MatchClass(IntEnum):
@@ -26,6 +29,23 @@ class MatchClass(IntEnum):
     PREFIX = 3
     HEADER = 4
     COOKIE = 5
+    HEADER_PREFIX = 6
+    QUERY = 7
+    ALPN = 8
+    MSTSHASH = 9
+
+
+class Table(IntEnum):
+    """How a text is found."""
+
+    EXACT = 0
+    PREFIX = 1
+    """By the longest one that a text begins with, which speaks for the shorter ones, too."""
+
+
+Texts = dict[tuple[int, bytes], int]
+"""MatchClass and text to the rules that the text satisfies."""
+Condition = tuple[Table, MatchClass, bytes]
 
 
 @dataclass(frozen=True)
@@ -38,56 +58,76 @@ class Compiled:
     """Bit c: some rule has a condition of class c."""
     indifferent: tuple[int, ...]
     """Per class: rules that ask nothing of it."""
-    matches: dict[tuple[MatchClass, bytes], int] = field(default_factory=dict)
-    """Exact texts. Of headers: lower-case name, NUL, value; of cookies: name=value."""
-    prefixes: dict[bytes, int] = field(default_factory=dict)
-    """Path prefixes; the longest that fits a path speaks for the shorter ones, too."""
+    matches: Texts = field(default_factory=dict)
+    """Exact texts. Of headers: lower-case name, NUL, value; of cookies and queries: name=value."""
+    prefixes: Texts = field(default_factory=dict)
+    """What texts begin with; wildcards among them, their names read backwards."""
+
+    @property
+    def wildcards(self) -> bool:
+        """Whether a host of some rule begins with one."""
+        return any(match_class is MatchClass.HOST for match_class, _ in self.prefixes)
 
 
-def conditions(rule: Rule) -> Iterable[tuple[MatchClass, bytes]]:
+def conditions(rule: Rule) -> Iterable[Condition]:
     """What the rule asks, as texts that the packet program builds out of a request."""
-    if rule.method is not None:
-        yield MatchClass.METHOD, rule.method.encode()
-    if rule.host is not None:
-        yield MatchClass.HOST, rule.host.lower().encode()
-    if rule.path is not None:
-        yield MatchClass.PATH, rule.path.encode()
-    if rule.path_prefix is not None:
-        yield MatchClass.PREFIX, rule.path_prefix.encode()
-    for name, value in (rule.header or {}).items():
-        yield MatchClass.HEADER, name.lower().encode() + b"\0" + value.encode()
-    for name, value in (rule.cookie or {}).items():
-        yield MatchClass.COOKIE, f"{name}={value}".encode()
+    single = (
+        (Table.EXACT, MatchClass.METHOD, rule.method),
+        (Table.EXACT, MatchClass.PATH, rule.path),
+        (Table.PREFIX, MatchClass.PREFIX, rule.path_prefix),
+        (Table.EXACT, MatchClass.ALPN, rule.alpn),
+        (Table.EXACT, MatchClass.MSTSHASH, rule.mstshash and _lower(rule.mstshash)),
+    )
+    named = (
+        (Table.EXACT, MatchClass.HEADER, rule.header, "\0"),
+        (Table.PREFIX, MatchClass.HEADER_PREFIX, rule.header_prefix, "\0"),
+        (Table.EXACT, MatchClass.COOKIE, rule.cookie, "="),
+        (Table.EXACT, MatchClass.QUERY, rule.query, "="),
+    )
+    for name in (rule.host, rule.sni):
+        if name is not None:
+            yield _host(name.lower())
+    for table, match_class, text in single:
+        if text is not None:
+            yield table, match_class, text.encode()
+    for table, match_class, pairs, between in named:
+        for name, value in (pairs or {}).items():
+            known = name.lower() if between == "\0" else name
+            yield table, match_class, f"{known}{between}{value}".encode()
+
+
+def _host(name: str) -> Condition:
+    if name.startswith(WILDCARD):
+        return Table.PREFIX, MatchClass.HOST, name[1:].encode()[::-1]
+    return Table.EXACT, MatchClass.HOST, name.encode()
+
+
+def _lower(text: str) -> str:
+    """As the packet programs do: ASCII letters only."""
+    return text.encode().lower().decode()
 
 
 def compile_rules(rules: Sequence[Rule]) -> Compiled:
     """The tables for these rules, the first of which takes precedence."""
     everyone = (1 << len(rules)) - 1
     indifferent = [everyone] * len(MatchClass)
-    matches: dict[tuple[MatchClass, bytes], int] = {}
-    prefixes: dict[bytes, int] = {}
+    tables: tuple[Texts, Texts] = ({}, {})
     for number, rule in enumerate(rules):
-        for match_class, text in conditions(rule):
+        for table, match_class, text in conditions(rule):
             indifferent[match_class] &= ~(1 << number)
-            if match_class is MatchClass.PREFIX:
-                prefixes[text] = prefixes.get(text, 0) | 1 << number
-            else:
-                key = (match_class, text)
-                matches[key] = matches.get(key, 0) | 1 << number
+            key = (match_class, text)
+            tables[table][key] = tables[table].get(key, 0) | 1 << number
     classes = sum(1 << c for c in MatchClass if indifferent[c] != everyone)
+    matches, prefixes = tables
     return Compiled(len(rules), classes, tuple(indifferent), matches, _inherit(prefixes))
 
 
-def _inherit(prefixes: dict[bytes, int]) -> dict[bytes, int]:
+def _inherit(prefixes: Texts) -> Texts:
     """Gives every prefix the rules of the shorter ones that it begins with."""
-    return {
-        text: _union(bits for other, bits in prefixes.items() if text.startswith(other))
-        for text in prefixes
-    }
-
-
-def _union(sets: Iterable[int]) -> int:
-    union = 0
-    for one in sets:
-        union |= one
-    return union
+    full: Texts = {}
+    for match_class, text in prefixes:
+        bits = 0
+        for size in range(len(text) + 1):
+            bits |= prefixes.get((match_class, text[:size]), 0)
+        full[match_class, text] = bits
+    return full

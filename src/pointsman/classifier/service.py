@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
 from pointsman.classifier.deck import build_deck
-from pointsman.classifier.rules import Compiled, MatchClass, compile_rules
+from pointsman.classifier.rules import Compiled, compile_rules
 from pointsman.classifier.secrets import SLOTS, cookie_secret, epoch_at, live_epochs
 from pointsman.config.endpoints import Deck, decks
 from pointsman.config.model import Address, Inspect, Protocol, Service, Site
 from pointsman.datapath import abi
 from pointsman.datapath.addresses import service_key4, service_key6
+from pointsman.datapath.rule_tables import RuleTables
 from pointsman.datapath.unit import UnitDatapath
 
 __all__ = ["Classifier", "compiled_services"]
@@ -28,6 +29,12 @@ RCV_WSCALE = 7
 """What Linux itself offers with the default 6 MB of tcp_rmem."""
 VIP_MARK = (0, 0)
 """The port and protocol under which an address is found to be a VIP."""
+INSPECT = {
+    Inspect.NONE: abi.Inspect.NONE,
+    Inspect.HTTP: abi.Inspect.HTTP,
+    Inspect.TLS: abi.Inspect.TLS,
+    Inspect.RDP: abi.Inspect.RDP,
+}
 
 
 def compiled_services(site: Site) -> list[Compiled]:
@@ -56,8 +63,7 @@ class Classifier:
         self.rotate(wall_s)
         for deck in self._decks:
             self._deal_in(deck)
-        for number, rules in enumerate(compiled):
-            self._write_rules(number, rules)
+        self._write_rules(compiled)
         for number, service in enumerate(self._site.services):
             for address in service.addresses:
                 self._write_service(number, service, address)
@@ -83,23 +89,17 @@ class Classifier:
         self._datapath.cards.set_many(first, cards)
         self._datapath.pools.set(deck.number, abi.Pool(first, len(cards)))
 
-    def _write_rules(self, number: int, rules: Compiled) -> None:
-        datapath = self._datapath
-        for (match_class, text), bits in rules.matches.items():
-            datapath.matches.set(_match_key(number, match_class, text), _bits(bits))
-        for prefix, bits in rules.prefixes.items():
-            datapath.prefixes.set(_prefix_key(number, prefix), _bits(bits))
-        service = self._site.services[number]
-        for rule, place in enumerate(service.rules):
-            deck = self._numbers[service.name, place.pool]
-            datapath.rule_pools.set(number * abi.MAX_RULES + rule, deck)
-        indifferent = tuple(_bits(bits) for bits in rules.indifferent)
-        datapath.rulesets.set(number, abi.Ruleset(rules.classes, rules.rules, indifferent))
+    def _write_rules(self, compiled: Sequence[Compiled]) -> None:
+        tables = RuleTables(self._datapath)
+        for number, service in enumerate(self._site.services):
+            pools = [self._numbers[service.name, rule.pool] for rule in service.rules]
+            flags = abi.RulesetFlag.AFTER_PROXY if service.proxy_protocol else 0
+            tables.write(number, compiled[number], pools, int(flags))
 
     def _write_service(self, number: int, service: Service, address: Address) -> None:
         value = abi.Service(
             id=number,
-            inspect=int(abi.Inspect.HTTP if service.inspect is Inspect.HTTP else abi.Inspect.NONE),
+            inspect=int(INSPECT[service.inspect]),
             rcv_wscale=RCV_WSCALE,
             mss=self._mss[address.version],
             ruleset=number,
@@ -111,18 +111,3 @@ class Classifier:
                 self._datapath.services4.set(service_key4(address, port, protocol), value)
             else:
                 self._datapath.services6.set(service_key6(address, port, protocol), value)
-
-
-def _bits(bits: int) -> abi.RuleBits:
-    mask = (1 << 64) - 1
-    return abi.RuleBits(tuple(bits >> 64 * word & mask for word in range(abi.RULE_WORDS)))
-
-
-def _match_key(number: int, match_class: MatchClass, text: bytes) -> abi.MatchKey:
-    return abi.MatchKey(number, int(match_class), text.ljust(abi.MATCH_TEXT, b"\0"))
-
-
-def _prefix_key(number: int, prefix: bytes) -> abi.PrefixKey:
-    # The length counts bits from the rule set's number on.
-    bits = 8 * (4 + len(prefix))
-    return abi.PrefixKey(bits, number, prefix.ljust(abi.MATCH_TEXT, b"\0"))

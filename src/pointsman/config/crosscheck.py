@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
-from pointsman.config.model import Address, Inspect, Member, Protocol, Role, Rule, Service, Site
+from pointsman.config.crosscheck_rules import rule_findings
+from pointsman.config.findings import Finding, Path
+from pointsman.config.model import Address, Member, Protocol, Role, Service, Site
 
 __all__ = ["Finding", "Path", "crosscheck"]
 
-Path = tuple[str | int, ...]
-MATCH_TEXT = 124
-"""Bytes of one condition that the packet programs compare (MATCH_TEXT of abi.h)."""
 MAX_DECK = 1024
 """Cards that a pool has in the packet programs (MAX_DECK of abi.h): each host needs one."""
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FAMILY = {4: "IPv4", 6: "IPv6"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong: where in the site file, what, and what to do."""
-
-    path: Path
-    what: str
-    mend: str
 
 
 def crosscheck(site: Site) -> list[Finding]:
@@ -39,7 +26,7 @@ def crosscheck(site: Site) -> list[Finding]:
         _services,
         _references,
         _families,
-        _rules,
+        rule_findings,
         _lab,
     ]
     return [finding for check in checks for finding in check(site)]
@@ -242,50 +229,6 @@ def _families(site: Site) -> Iterator[Finding]:
                             f"host {member.host} of pool {name} has no {family} address",
                             "give it one, or take that family's address from the service",
                         )
-
-
-def _rules(site: Site) -> Iterator[Finding]:
-    for i, service in enumerate(site.services):
-        if service.rules and service.inspect is Inspect.NONE:
-            yield Finding(
-                ("services", i, "rules"),
-                f"service {service.name} has rules, but looks at nothing",
-                "add `inspect: http`",
-            )
-        for j, rule in enumerate(service.rules):
-            yield from _rule(("services", i, "rules", j), rule)
-
-
-def _rule(path: Path, rule: Rule) -> Iterator[Finding]:
-    texts = {
-        "method": rule.method,
-        "host": rule.host and rule.host.lower(),  # as it is compared; it may be longer so
-        "path": rule.path,
-        "path_prefix": rule.path_prefix,
-    }
-    for name, value in (rule.header or {}).items():
-        texts["header"] = f"{name}\0{value}"
-        if not TOKEN.fullmatch(name):
-            yield Finding(
-                (*path, "header"), f"{name!r} is no header name", "use letters, digits and -"
-            )
-        if name.lower() in ("host", "cookie"):
-            yield Finding(
-                (*path, "header"), f"{name} has a condition of its own", f"use `{name.lower()}:`"
-            )
-    for name, value in (rule.cookie or {}).items():
-        texts["cookie"] = f"{name}={value}"
-    given = {key: text for key, text in texts.items() if text is not None}
-    if not given:
-        yield Finding(path, "the rule asks nothing", "add a condition, or use the default pool")
-    for key, text in given.items():
-        if len(text.encode()) > MATCH_TEXT:
-            yield Finding(
-                (*path, key), f"longer than {MATCH_TEXT} bytes", "shorten it, or use a path_prefix"
-            )
-    for key in ("path", "path_prefix"):
-        if key in given and not given[key].startswith("/"):
-            yield Finding((*path, key), f"{given[key]!r} begins with no /", "begin it with /")
 
 
 def _lab(site: Site) -> Iterator[Finding]:

@@ -84,6 +84,8 @@ class Inspect(StrEnum):
 
     NONE = "none"
     HTTP = "http"
+    TLS = "tls"
+    RDP = "rdp"
 
 
 class Forward(StrEnum):
@@ -220,20 +222,30 @@ class Pool(Model):
     members: Annotated[list[Member], Field(min_length=1)]
 
 
+Pair = Annotated[dict[Text, str], Field(min_length=1, max_length=1)]
+
+
 class Rule(Model):
     """Sends connections whose first request satisfies every given condition to a pool.
 
-    Text is compared byte by byte with what the client sent (no decoding); host names and header
-    names without regard to case. The path ends before `?`.
+    Text is compared byte by byte with what the client sent (no decoding); names of hosts, headers
+    and RDP users without regard to case. The path ends before `?`.
     """
 
     method: Text | None = None
     host: Text | None = None
-    """Without port."""
+    """Without port; `*.` at its start stands for one label or more."""
     path: Text | None = None
     path_prefix: Text | None = None
-    header: Annotated[dict[Text, str], Field(min_length=1, max_length=1)] | None = None
-    cookie: Annotated[dict[Text, str], Field(min_length=1, max_length=1)] | None = None
+    query: Pair | None = None
+    header: Pair | None = None
+    header_prefix: Pair | None = None
+    cookie: Pair | None = None
+    sni: Text | None = None
+    """As `host`, of a TLS client's hello."""
+    alpn: Text | None = None
+    mstshash: Text | None = None
+    """The user that an RDP client names."""
     pool: Name
 
 
@@ -269,7 +281,9 @@ class Service(Model):
     """Instead of `protocol` and `port`: a group, whose flows of one client go to one host."""
     forward: Forward = Forward.TUNNEL
     inspect: Inspect = Inspect.NONE
-    rules: Annotated[list[Rule], Field(max_length=1024)] = []
+    proxy_protocol: bool = False
+    """Clients' first data begins with a PROXY protocol header, behind which rules look."""
+    rules: Annotated[list[Rule], Field(max_length=4096)] = []
     pool: Name
     """For connections that no rule claims."""
 

@@ -53,7 +53,9 @@ __all__ = [
     "PrefixKey",
     "Program",
     "RuleBits",
+    "RuleSet",
     "Ruleset",
+    "RulesetFlag",
     "Service",
     "ServiceKey4",
     "ServiceKey6",
@@ -65,14 +67,14 @@ __all__ = [
 
 TICK_SHIFT = 30
 MAX_DECK = 1024
-MAX_RULES = 1024
-RULE_WORDS = 16
+MAX_RULES = 4096
+RULE_WORDS = 64
 MATCH_TEXT = 124
 SECRET_SLOTS = 4
 BUNDLE_VERSION = 1
 PROGRAMS = 7
 FLOW_STATES = 5
-MATCH_CLASSES = 6
+MATCH_CLASSES = 10
 
 
 class Family(IntEnum):
@@ -254,6 +256,8 @@ class Inspect(IntEnum):
 
     NONE = 0
     HTTP = 1
+    TLS = 2
+    RDP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +285,7 @@ class Pool(Record):
 
 
 class MatchClass(IntEnum):
-    """`enum match_class` of abi.h."""
+    """What a condition is about."""
 
     METHOD = 0
     HOST = 1
@@ -289,25 +293,49 @@ class MatchClass(IntEnum):
     PREFIX = 3
     HEADER = 4
     COOKIE = 5
+    HEADER_PREFIX = 6
+    QUERY = 7
+    ALPN = 8
+    MSTSHASH = 9
 
 
 @dataclass(frozen=True, slots=True)
 class RuleBits(Record):
     """A set of rules of one service, one bit a rule; the lowest set bit is the first rule."""
 
-    SIZE: ClassVar[int] = 128
-    LAYOUT: ClassVar[Layout] = Layout("16Q")
+    SIZE: ClassVar[int] = 520
+    LAYOUT: ClassVar[Layout] = Layout("Q", "64Q")
+    summary: int
     words: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ruleset(Record):
-    """`struct ruleset` of abi.h."""
+class RuleSet(Record):
+    """The same set as a condition's value: words that are not 0, in rule_words from `first` on."""
 
-    SIZE: ClassVar[int] = 776
-    LAYOUT: ClassVar[Layout] = Layout("I", "I", (RuleBits, 6))
+    SIZE: ClassVar[int] = 16
+    LAYOUT: ClassVar[Layout] = Layout("Q", "I", "4x")
+    summary: int
+    first: int
+
+
+class RulesetFlag(IntFlag):
+    """`enum ruleset_flag` of abi.h."""
+
+    WILDCARDS = 1
+    AFTER_PROXY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset(Record):
+    """What the rules of one service ask."""
+
+    SIZE: ClassVar[int] = 5216
+    LAYOUT: ClassVar[Layout] = Layout("I", "I", "I", "I", (RuleBits, 10))
     classes: int
     rules: int
+    first_pool: int
+    flags: int
     indifferent: tuple[RuleBits, ...]
 
 
@@ -324,12 +352,13 @@ class MatchKey(Record):
 
 @dataclass(frozen=True, slots=True)
 class PrefixKey(Record):
-    """Path prefixes, a longest-prefix trie; prefixlen counts bits from ruleset on."""
+    """What texts begin with, a longest-prefix trie; prefixlen counts bits from ruleset on."""
 
     SIZE: ClassVar[int] = 132
-    LAYOUT: ClassVar[Layout] = Layout("I", "H", "2x", "124s")
+    LAYOUT: ClassVar[Layout] = Layout("I", "H", "H", "124s")
     prefixlen: int
     ruleset: int
+    match_class: int
     text: bytes
 
 

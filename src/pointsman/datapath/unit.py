@@ -32,6 +32,9 @@ class UnitSizes:
     """Address and port of all services together, and a mark of each address."""
     pools: int
     rulesets: int
+    rules: int
+    """Of all services together, as the next three are."""
+    rule_words: int
     matches: int
     prefixes: int
 
@@ -51,7 +54,8 @@ class UnitSizes:
             "cards": self.pools * 2 * abi.MAX_DECK,
             "cursors": self.pools,
             "rulesets": self.rulesets,
-            "rule_pools": self.rulesets * abi.MAX_RULES,
+            "rule_pools": self.rules,
+            "rule_words": self.rule_words,
             "matches": self.matches,
             "prefixes": self.prefixes,
             "traffic": self.endpoints,
@@ -103,11 +107,12 @@ class UnitDatapath(Loaded):
         self.cursors = Array(self.map("cursors"), U32)
 
     def _open_inspection(self) -> None:
-        bits = RecordCodec(abi.RuleBits)
+        rules = RecordCodec(abi.RuleSet)
         self.rulesets = Array(self.map("rulesets"), RecordCodec(abi.Ruleset))
         self.rule_pools = Array(self.map("rule_pools"), U32)
-        self.matches = Hash(self.map("matches"), RecordCodec(abi.MatchKey), bits)
-        self.prefixes = Hash(self.map("prefixes"), RecordCodec(abi.PrefixKey), bits)
+        self.rule_words = Array(self.map("rule_words"), U64)
+        self.matches = Hash(self.map("matches"), RecordCodec(abi.MatchKey), rules)
+        self.prefixes = Hash(self.map("prefixes"), RecordCodec(abi.PrefixKey), rules)
         self.secrets = Array(self.map("secrets"), RecordCodec(abi.SiphashKey))
         self.cookie_clock = Array(self.map("cookie_clock"), RecordCodec(abi.CookieClock))
 

@@ -8,6 +8,7 @@ from pointsman.classifier.rules import Compiled
 from pointsman.config.endpoints import decks
 from pointsman.config.model import OtherPorts, Role, Site, Unit
 from pointsman.datapath import abi
+from pointsman.datapath.rule_tables import words_needed
 from pointsman.datapath.unit import UnitSizes, cpu_bits
 from pointsman.tunnel.bundles import advertised_mss
 from pointsman.tunnel.keys import tag_key
@@ -31,6 +32,8 @@ def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSize
         listens=sum(len(s.addresses) * (len(s.listens) + 1) for s in site.services),
         pools=len(found),
         rulesets=len(site.services),
+        rules=sum(rules.rules for rules in compiled),
+        rule_words=words_needed(compiled),
         matches=sum(len(rules.matches) for rules in compiled),
         prefixes=sum(len(rules.prefixes) for rules in compiled),
     )

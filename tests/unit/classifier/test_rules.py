@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.classifier.rules import Compiled, MatchClass, compile_rules, conditions
+from pointsman.classifier.rules import Compiled, MatchClass, Table, compile_rules, conditions
 from pointsman.config.model import Rule
 from pointsman.datapath import abi
 
@@ -53,21 +53,36 @@ def test_texts_are_as_the_program_builds_them() -> None:
             "path": "/É",
             "path_prefix": "/a",
             "header": {"X-Name": "Some Value"},
+            "header_prefix": {"X-Begins": "Some"},
             "cookie": {"Name": "v"},
+            "query": {"Q": "v"},
         }
     )
     assert list(conditions(rule)) == [
-        (MatchClass.METHOD, b"GET"),
-        (MatchClass.HOST, b"www.example"),
-        (MatchClass.PATH, b"/\xc3\x89"),
-        (MatchClass.PREFIX, b"/a"),
-        (MatchClass.HEADER, b"x-name\0Some Value"),
-        (MatchClass.COOKIE, b"Name=v"),
+        (Table.EXACT, MatchClass.HOST, b"www.example"),
+        (Table.EXACT, MatchClass.METHOD, b"GET"),
+        (Table.EXACT, MatchClass.PATH, b"/\xc3\x89"),
+        (Table.PREFIX, MatchClass.PREFIX, b"/a"),
+        (Table.EXACT, MatchClass.HEADER, b"x-name\0Some Value"),
+        (Table.PREFIX, MatchClass.HEADER_PREFIX, b"x-begins\0Some"),
+        (Table.EXACT, MatchClass.COOKIE, b"Name=v"),
+        (Table.EXACT, MatchClass.QUERY, b"Q=v"),
     ]
 
 
+def test_texts_of_other_protocols() -> None:
+    (rule,) = rules({"sni": "*.Example.org", "alpn": "h2", "mstshash": "DOMAIN\\Ünique"})
+    assert list(conditions(rule)) == [
+        (Table.PREFIX, MatchClass.HOST, b"gro.elpmaxe."),
+        (Table.EXACT, MatchClass.ALPN, b"h2"),
+        (Table.EXACT, MatchClass.MSTSHASH, "domain\\Ünique".encode()),
+    ]
+    assert compile_rules([rule]).wildcards
+    assert not compile_rules(rules({"sni": "example.org", "alpn": "h2"})).wildcards
+
+
 def test_no_rules() -> None:
-    assert compile_rules([]) == Compiled(0, 0, (0,) * 6, {}, {})
+    assert compile_rules([]) == Compiled(0, 0, (0,) * len(MatchClass), {}, {})
 
 
 def test_bit_i_is_rule_i() -> None:
@@ -82,20 +97,36 @@ def test_bit_i_is_rule_i() -> None:
         (MatchClass.METHOD, b"GET"): 0b010,
         (MatchClass.HOST, b"h"): 0b100,
     }
-    assert compiled.indifferent == (0b101, 0b011, 0b000, 0b111, 0b111, 0b111)
+    assert compiled.indifferent == (0b101, 0b011, 0b000, *[0b111] * 7)
 
 
 def test_longer_prefixes_speak_for_the_shorter() -> None:
     compiled = compile_rules(
         rules({"path_prefix": "/"}, {"path_prefix": "/a/b"}, {"path_prefix": "/a"})
     )
-    assert compiled.prefixes == {b"/": 0b001, b"/a": 0b101, b"/a/b": 0b111}
+    assert compiled.prefixes == {
+        (MatchClass.PREFIX, b"/"): 0b001,
+        (MatchClass.PREFIX, b"/a"): 0b101,
+        (MatchClass.PREFIX, b"/a/b"): 0b111,
+    }
     assert compiled.matches == {}
+
+
+def test_prefixes_of_different_classes_have_nothing_in_common() -> None:
+    compiled = compile_rules(rules({"host": "*.a"}, {"host": "*.b.a"}, {"path_prefix": "/a"}))
+    assert compiled.prefixes == {
+        (MatchClass.HOST, b"a."): 0b001,
+        (MatchClass.HOST, b"a.b."): 0b011,
+        (MatchClass.PREFIX, b"/a"): 0b100,
+    }
 
 
 def test_prefixes_that_only_look_alike_inherit_nothing() -> None:
     compiled = compile_rules(rules({"path_prefix": "/ab"}, {"path_prefix": "/ba"}))
-    assert compiled.prefixes == {b"/ab": 0b01, b"/ba": 0b10}
+    assert compiled.prefixes == {
+        (MatchClass.PREFIX, b"/ab"): 0b01,
+        (MatchClass.PREFIX, b"/ba"): 0b10,
+    }
 
 
 @given(made=st.lists(RULES, max_size=8), request=REQUESTS)
@@ -129,10 +160,10 @@ def chosen(compiled: Compiled, request: Request) -> int | None:
     left = (1 << compiled.rules) - 1
     for match_class in MatchClass:
         if match_class is MatchClass.PREFIX:
-            fitting = [prefix for prefix in compiled.prefixes if path.startswith(prefix)]
-            found = compiled.prefixes[max(fitting, key=len)] if fitting else 0
+            fitting = [key for key in compiled.prefixes if path.startswith(key[1])]
+            found = compiled.prefixes[max(fitting, key=lambda key: len(key[1]))] if fitting else 0
         else:
-            found = compiled.matches.get((match_class, texts[match_class]), 0)
+            found = compiled.matches.get((match_class, texts.get(match_class, b"")), 0)
         if compiled.classes >> match_class & 1:
             left &= found | compiled.indifferent[match_class]
     return (left & -left).bit_length() - 1 if left else None

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from site_edits import SITE, WEB, Document, Edit, findings, node, the_only
 
-from pointsman.config.crosscheck import MATCH_TEXT, MAX_DECK, Finding
+from pointsman.config.crosscheck import MAX_DECK, Finding
+from pointsman.config.crosscheck_rules import MATCH_TEXT
 from pointsman.config.load import load_site
 from pointsman.datapath import abi
 from pointsman.errors import SiteError

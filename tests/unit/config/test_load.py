@@ -12,6 +12,9 @@ from pointsman.config.model import Inspect
 from pointsman.errors import SiteError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+SERVICE_KEYS = (
+    "name, addresses, protocol, port, listen, forward, inspect, proxy_protocol, rules, pool"
+)
 
 
 def refusal(tmp_path: Path, text: str | bytes) -> tuple[str, str]:
@@ -48,7 +51,7 @@ def test_site_loads() -> None:
             "inspect: http",
             "zzz: http",
             ":23: services[0].zzz: unknown key zzz",
-            "take one of: name, addresses, protocol, port, listen, forward, inspect, rules, pool",
+            f"take one of: {SERVICE_KEYS}",
         ),
         (
             "{host: h1}]}\n  - {name: b",
@@ -89,7 +92,7 @@ def test_site_loads() -> None:
         (
             "inspect: http",
             "inspect: htp",
-            ":23: services[0].inspect: \"htp\" should be 'none' or 'http'",
+            ":23: services[0].inspect: \"htp\" should be 'none', 'http', 'tls' or 'rdp'",
             "change it",
         ),
         (
@@ -156,7 +159,7 @@ def test_site_loads() -> None:
             "inspect: http",
             '"a\\nb": http',
             ":23: services[0].a\\nb: unknown key a\\nb",
-            "take one of: name, addresses, protocol, port, listen, forward, inspect, rules, pool",
+            f"take one of: {SERVICE_KEYS}",
         ),
     ],
 )

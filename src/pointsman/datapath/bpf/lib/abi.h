@@ -14,7 +14,7 @@
 #define TICK_SHIFT 30
 
 #define MAX_DECK 1024 /* cards of one deck */
-#define MAX_RULES 1024 /* rules of one service; a bitmap of them is RULE_WORDS words */
+#define MAX_RULES 4096 /* rules of one service; a bitmap of them is RULE_WORDS words */
 #define RULE_WORDS (MAX_RULES / 64)
 #define MATCH_TEXT 124 /* longest text of one condition, bytes */
 
@@ -161,6 +161,8 @@ struct service_key6 {
 enum inspect {
 	INSPECT_NONE = 0, /* plain: bound on its first packet */
 	INSPECT_HTTP = 1,
+	INSPECT_TLS = 2,
+	INSPECT_RDP = 3,
 };
 
 struct service {
@@ -178,40 +180,62 @@ struct pool {
 	__u32 size; /* 0: nobody can take a connection */
 };
 
+/* What a condition is about. A rule has one condition of a class at most. */
 enum match_class {
 	MATCH_METHOD = 0,
-	MATCH_HOST = 1,
+	MATCH_HOST = 1, /* HTTP's host or TLS's server name: exact, or a wildcard */
 	MATCH_PATH = 2,
-	MATCH_PREFIX = 3,
+	MATCH_PREFIX = 3, /* what the path begins with */
 	MATCH_HEADER = 4,
 	MATCH_COOKIE = 5,
-	MATCH_CLASSES = 6,
+	MATCH_HEADER_PREFIX = 6,
+	MATCH_QUERY = 7,
+	MATCH_ALPN = 8,
+	MATCH_MSTSHASH = 9,
+	MATCH_CLASSES = 10,
 };
 
 /* A set of rules of one service, one bit a rule; the lowest set bit is the first rule. */
 struct rule_bits {
+	__u64 summary; /* bit i set: words[i] holds some rule, and only then is it good */
 	__u64 words[RULE_WORDS];
 };
 
+/* The same set as a condition's value: words that are not 0, in rule_words from `first` on. */
+struct rule_set {
+	__u64 summary;
+	__u32 first;
+	__u32 reserved;
+};
+
+enum ruleset_flag {
+	RULESET_WILDCARDS = 1, /* some rule has a wildcard for a host */
+	RULESET_AFTER_PROXY = 2, /* clients' data begins with a PROXY protocol header */
+};
+
+/* What the rules of one service ask. */
 struct ruleset {
 	__u32 classes; /* bit c set: some rule has a condition of class c */
 	__u32 rules; /* how many */
+	__u32 first_pool; /* index in rule_pools of the first rule's */
+	__u32 flags; /* enum ruleset_flag */
 	struct rule_bits indifferent[MATCH_CLASSES]; /* rules that ask nothing of class c */
 };
 
-/* Exact conditions: (rule set, class, text) -> the rules it satisfies. Text is padded with 0;
- * headers read "name\0value" with the name in lower case, cookies "name=value". */
+/* Exact conditions: (rule set, class, text) -> the rules it satisfies. Text is padded with 0; names of
+ * hosts and of headers are in lower case; headers read "name\0value", cookies and queries "name=value". */
 struct match_key {
 	__u16 ruleset;
 	__u16 match_class; /* enum match_class */
 	__u8 text[MATCH_TEXT];
 };
 
-/* Path prefixes, a longest-prefix trie; prefixlen counts bits from ruleset on. */
+/* What texts begin with, a longest-prefix trie; prefixlen counts bits from ruleset on. Wildcards of
+ * hosts are here too, with the name read backwards: "*.example.org" is "gro.elpmaxe.". */
 struct prefix_key {
 	__u32 prefixlen;
 	__u16 ruleset;
-	__u16 reserved;
+	__u16 match_class;
 	__u8 text[MATCH_TEXT];
 };
 

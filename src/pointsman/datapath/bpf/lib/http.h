@@ -2,17 +2,18 @@
 /* Reads an HTTP/1.x request head (RFC 9112) out of one segment and looks its parts up.
  *
  * A step a byte: the table of states below is the whole grammar that routing needs. Where a part
- * ends (method, authority, path, header, cookie pair), its text is looked up and the rules it
- * satisfies are noted in scratch->found. What this reader does not understand to the last byte it
+ * ends (method, authority, path, parameter, header, cookie pair), its text is looked up and the
+ * rules it satisfies are noted in scratch->found. What this reader does not understand to the last byte it
  * leaves undecided; it never guesses.
  *
  *   METHOD ' ' TARGET ' ' VERSION '\n' { NAME ':' VALUE '\n' } '\n'
- *   TARGET is '/' PATH [ '?' QUERY ]  or  "http://" AUTHORITY then the same
+ *   TARGET is '/' PATH [ '?' PARAMETER { '&' PARAMETER } ]  or  "http://" AUTHORITY then the same
  */
 #ifndef POINTSMAN_HTTP_H
 #define POINTSMAN_HTTP_H
 
 #include "base.h"
+#include "conditions.h"
 #include "scratch.h"
 
 enum http_state {
@@ -21,7 +22,8 @@ enum http_state {
 	HTTP_SCHEME, /* up to the second '/' */
 	HTTP_AUTHORITY,
 	HTTP_PATH,
-	HTTP_QUERY,
+	HTTP_QUERY, /* a parameter of it, up to '&' */
+	HTTP_FRAGMENT, /* no client should send one */
 	HTTP_VERSION,
 	HTTP_LINE, /* first byte of a header line */
 	HTTP_NAME,
@@ -39,14 +41,12 @@ enum http_field {
 
 struct http_reader {
 	struct scratch *s;
-	__u32 classes; /* asked for by the rule set */
 	__u32 pos; /* of the byte to read, in s->segment */
 	__u32 end;
 	__u32 start; /* of the part being read */
 	__u32 stop; /* after the last byte of it that counts: trailing white space does not */
 	__u32 name; /* start of the header name */
 	__u32 name_bytes;
-	__u16 ruleset;
 	__u8 state; /* enum http_state */
 	__u8 field; /* enum http_field */
 	__u8 slashes;
@@ -55,73 +55,30 @@ struct http_reader {
 	bool colon; /* the host's port follows: no longer counts */
 };
 
-static __always_inline void note_found(struct scratch *s, __u32 class, const struct rule_bits *bits)
+static __always_inline bool asks_headers(const struct scratch *s)
 {
-	if (!bits || class >= MATCH_CLASSES)
-		return;
-#pragma unroll
-	for (int i = 0; i < RULE_WORDS; i++)
-		s->found[class].words[i] |= bits->words[i];
+	return asks(s, MATCH_HOST) || asks(s, MATCH_COOKIE) || asks(s, MATCH_HEADER) ||
+	       asks(s, MATCH_HEADER_PREFIX);
 }
 
-static __always_inline void copy_text(struct scratch *s, __u32 at, __u32 from, __u32 bytes)
+static __always_inline void end_of_path(const struct http_reader *r)
 {
-	if (at > MATCH_TEXT || !bytes || bytes > MATCH_TEXT || from >= SEGMENT_MAX - MATCH_TEXT)
-		return;
-	bpf_probe_read_kernel(s->text + at, bytes, s->segment + from);
+	if (asks(r->s, MATCH_PATH))
+		look_up(MATCH_PATH, r->start, r->pos - r->start, 0, 0);
+	if (asks(r->s, MATCH_PREFIX))
+		look_up_prefix(MATCH_PREFIX, r->start, r->pos - r->start, 0, 0);
 }
 
-/* Looks up segment[start, stop), behind the header's name and a 0 if there is one. */
-static __noinline int look_up(struct http_reader *r, __u32 class)
+static __always_inline void end_of_parameter(const struct http_reader *r)
 {
-	struct scratch *s = scratch_get();
-	__u32 at = class == MATCH_HEADER ? r->name_bytes + 1 : 0;
-	__u32 bytes = r->stop - r->start;
-
-	if (!s || bytes > MATCH_TEXT || at > MATCH_TEXT || at + bytes > MATCH_TEXT)
-		return 0; /* longer than any condition can be */
-	__builtin_memset(&s->match, 0, sizeof(s->match));
-	s->match.ruleset = r->ruleset;
-	s->match.match_class = class;
-	if (at)
-		copy_text(s, 0, r->name, r->name_bytes);
-	copy_text(s, at, r->start, bytes);
-	note_found(s, class, bpf_map_lookup_elem(&matches, &s->match));
-	return 0;
+	if (asks(r->s, MATCH_QUERY))
+		look_up(MATCH_QUERY, r->start, r->pos - r->start, 0, 0);
 }
 
-static __noinline int look_up_prefix(struct http_reader *r)
+static __always_inline void end_of_host(const struct http_reader *r)
 {
-	struct scratch *s = scratch_get();
-	__u32 bytes = r->stop - r->start;
-
-	if (!s)
-		return 0;
-	if (bytes > MATCH_TEXT)
-		bytes = MATCH_TEXT;
-	__builtin_memset(&s->match, 0, sizeof(s->match));
-	copy_text(s, 0, r->start, bytes);
-	__builtin_memcpy(s->prefix.text, s->text, MATCH_TEXT);
-	s->prefix.ruleset = r->ruleset;
-	s->prefix.reserved = 0;
-	s->prefix.prefixlen = 8 * (offsetof(struct prefix_key, text) -
-				   offsetof(struct prefix_key, ruleset) + bytes);
-	note_found(s, MATCH_PREFIX, bpf_map_lookup_elem(&prefixes, &s->prefix));
-	return 0;
-}
-
-static __always_inline bool asks(const struct http_reader *r, enum match_class class)
-{
-	return r->classes & 1 << class;
-}
-
-static __always_inline void end_of_path(struct http_reader *r)
-{
-	r->stop = r->pos;
-	if (asks(r, MATCH_PATH))
-		look_up(r, MATCH_PATH);
-	if (asks(r, MATCH_PREFIX))
-		look_up_prefix(r);
+	if (asks(r->s, MATCH_HOST))
+		look_up_name(r->start, r->stop - r->start);
 }
 
 /* Which header is it? Names are in lower case by now. */
@@ -137,19 +94,24 @@ static __always_inline enum http_field field_of(const struct http_reader *r)
 	return FIELD_OTHER;
 }
 
-static __always_inline void end_of_value(struct http_reader *r)
+static __always_inline void end_of_value(const struct http_reader *r)
 {
-	if (r->field == FIELD_COOKIE && asks(r, MATCH_COOKIE))
-		look_up(r, MATCH_COOKIE);
-	else if (r->field == FIELD_HOST && asks(r, MATCH_HOST) && !r->has_authority)
-		look_up(r, MATCH_HOST);
-	else if (r->field == FIELD_OTHER && asks(r, MATCH_HEADER))
-		look_up(r, MATCH_HEADER);
-}
+	__u32 bytes = r->stop - r->start;
 
-static __always_inline bool is_upper(__u8 c)
-{
-	return c >= 'A' && c <= 'Z';
+	if (r->field == FIELD_COOKIE) {
+		if (asks(r->s, MATCH_COOKIE))
+			look_up(MATCH_COOKIE, r->start, bytes, 0, 0);
+		return;
+	}
+	if (r->field == FIELD_HOST) {
+		if (!r->has_authority)
+			end_of_host(r);
+		return;
+	}
+	if (asks(r->s, MATCH_HEADER))
+		look_up(MATCH_HEADER, r->start, bytes, r->name, r->name_bytes);
+	if (asks(r->s, MATCH_HEADER_PREFIX))
+		look_up_prefix(MATCH_HEADER_PREFIX, r->start, bytes, r->name, r->name_bytes);
 }
 
 static __always_inline bool is_token(__u8 c)
@@ -221,9 +183,14 @@ static __always_inline void line_byte(struct http_reader *r, __u8 c)
 	}
 }
 
+static __always_inline void begin_after_path(struct http_reader *r, __u8 c)
+{
+	begin(r, c == ' ' ? HTTP_VERSION : c == '#' ? HTTP_FRAGMENT : HTTP_QUERY, r->pos + 1);
+}
+
 static __always_inline void target_byte(struct http_reader *r, __u8 c)
 {
-	if (c <= ' ' && !(c == ' ' && (r->state == HTTP_PATH || r->state == HTTP_QUERY))) {
+	if (c <= ' ' && !(c == ' ' && r->state >= HTTP_PATH)) {
 		r->state = HTTP_BROKEN;
 		return;
 	}
@@ -240,8 +207,7 @@ static __always_inline void target_byte(struct http_reader *r, __u8 c)
 		break;
 	case HTTP_AUTHORITY:
 		if (c == '/') {
-			if (asks(r, MATCH_HOST))
-				look_up(r, MATCH_HOST);
+			end_of_host(r);
 			begin(r, HTTP_PATH, r->pos);
 		} else {
 			host_byte(r, c);
@@ -250,7 +216,13 @@ static __always_inline void target_byte(struct http_reader *r, __u8 c)
 	case HTTP_PATH:
 		if (c == ' ' || c == '?' || c == '#') {
 			end_of_path(r);
-			begin(r, c == ' ' ? HTTP_VERSION : HTTP_QUERY, r->pos + 1);
+			begin_after_path(r, c);
+		}
+		break;
+	case HTTP_QUERY:
+		if (c == ' ' || c == '&' || c == '#') {
+			end_of_parameter(r);
+			begin_after_path(r, c);
 		}
 		break;
 	default:
@@ -273,8 +245,7 @@ static __always_inline enum http_state end_of_request_line(const struct http_rea
 {
 	if (!is_http1(r))
 		return HTTP_BROKEN;
-	return asks(r, MATCH_HOST) || asks(r, MATCH_HEADER) || asks(r, MATCH_COOKIE) ? HTTP_LINE :
-										       HTTP_DONE;
+	return asks_headers(r->s) ? HTTP_LINE : HTTP_DONE;
 }
 
 static long http_step(__u32 index, void *context)
@@ -286,18 +257,15 @@ static long http_step(__u32 index, void *context)
 	if (pos >= r->end || pos >= SEGMENT_MAX)
 		return 1;
 	c = r->s->segment[pos];
-	if (is_upper(c) && (r->state == HTTP_NAME || r->state == HTTP_LINE ||
-			    r->state == HTTP_AUTHORITY ||
-			    (r->state == HTTP_VALUE && r->field == FIELD_HOST))) {
+	if (is_upper(c) && (r->state == HTTP_NAME || r->state == HTTP_LINE)) {
 		c |= 0x20;
 		r->s->segment[pos] = c;
 	}
 	switch (r->state) {
 	case HTTP_METHOD:
 		if (c == ' ' && pos > r->start) {
-			r->stop = pos;
-			if (asks(r, MATCH_METHOD))
-				look_up(r, MATCH_METHOD);
+			if (asks(r->s, MATCH_METHOD))
+				look_up(MATCH_METHOD, r->start, pos - r->start, 0, 0);
 			r->state = HTTP_TARGET;
 		} else if (!is_token(c)) {
 			r->state = HTTP_BROKEN;
@@ -331,6 +299,17 @@ static long http_step(__u32 index, void *context)
 	}
 	r->pos = pos + 1;
 	return r->state >= HTTP_DONE;
+}
+
+/* Reads segment[start, end); what the rules ask of it is in found afterwards. */
+__noinline int http_read(__u32 start, __u32 end)
+{
+	struct http_reader r = { .s = scratch_get(), .pos = start, .start = start, .end = end };
+
+	if (!r.s)
+		return UNDECIDED;
+	bpf_loop(SEGMENT_MAX, http_step, &r, 0);
+	return r.state == HTTP_DONE ? DECIDED : UNDECIDED;
 }
 
 #endif

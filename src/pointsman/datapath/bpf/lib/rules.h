@@ -1,62 +1,74 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Rules of an inspected service, judged on the first data segment (R-E1).
  *
- * Each part of the request is looked up once and yields a bitmap of the rules it satisfies; the
+ * Each part of the request is looked up once and yields the set of rules it satisfies, a bitmap; the
  * bitmaps of all classes, each with the rules indifferent to it, are and-ed; the lowest bit left
- * is the first rule that holds. So the cost is the request's length, not the number of rules.
+ * is the first rule that holds. A bitmap's summary tells which of its words hold anything, and
+ * only those are touched: the cost is the request's length, and hardly the number of rules.
  */
 #ifndef POINTSMAN_RULES_H
 #define POINTSMAN_RULES_H
 
 #include "base.h"
+#include "conditions.h"
 #include "http.h"
+#include "proxy_protocol.h"
+#include "rdp.h"
+#include "tls.h"
 
 #define NO_RULE (~0U)
 
-enum decision {
-	DECIDED, /* a rule holds, or none does: the pool is right */
-	UNDECIDED, /* this segment does not tell: default pool, or the slow path where there is one */
-};
-
-static __always_inline __u32 lowest_bit(__u64 word)
+static __always_inline __u64 found_word(const struct rule_bits *found, __u32 place)
 {
-	__u32 n = 0;
-
-	if (!(word & 0xffffffff)) {
-		n += 32;
-		word >>= 32;
-	}
-	if (!(word & 0xffff)) {
-		n += 16;
-		word >>= 16;
-	}
-	if (!(word & 0xff)) {
-		n += 8;
-		word >>= 8;
-	}
-	if (!(word & 0xf)) {
-		n += 4;
-		word >>= 4;
-	}
-	if (!(word & 3)) {
-		n += 2;
-		word >>= 2;
-	}
-	return n + !(word & 1);
+	return found->summary & 1ULL << place ? found->words[place] : 0;
 }
 
-static __always_inline __u32 first_rule(const struct ruleset *set, const struct scratch *s)
+/* The first rule that all classes let through. */
+__noinline int first_rule(__u32 number)
 {
-	for (__u32 i = 0; i < RULE_WORDS; i++) {
+	struct ruleset *set = bpf_map_lookup_elem(&rulesets, &number);
+	struct scratch *s = scratch_get();
+	__u64 left = ~0ULL;
+
+	if (!set || !s)
+		return NO_RULE;
+	for (int class = 0; class < MATCH_CLASSES; class++)
+		left &= set->indifferent[class].summary | s->found[class].summary;
+	for (int i = 0; i < RULE_WORDS && left; i++) {
+		__u32 place = lowest_bit(left);
 		__u64 word = ~0ULL;
 
-#pragma unroll
-		for (int class = 0; class < MATCH_CLASSES; class++)
-			word &= set->indifferent[class].words[i] | s->found[class].words[i];
+		for (int class = 0; class < MATCH_CLASSES; class++) {
+			if (!(set->classes & 1 << class))
+				continue;
+			word &= set->indifferent[class].words[place] |
+				found_word(&s->found[class], place);
+		}
 		if (word)
-			return i * 64 + lowest_bit(word);
+			return place * 64 + lowest_bit(word);
+		left &= left - 1;
 	}
 	return NO_RULE;
+}
+
+/* Reads s->segment[start, end) as the service's protocol. */
+static __always_inline enum decision first_data_read(const struct scratch *s, __u32 start, __u32 end,
+						     __u8 inspect)
+{
+	if (s->flags & RULESET_AFTER_PROXY)
+		start = proxy_skip(start, end);
+	if (start > end)
+		return UNDECIDED;
+	switch (inspect) {
+	case INSPECT_HTTP:
+		return http_read(start, end);
+	case INSPECT_TLS:
+		return tls_read(start, end);
+	case INSPECT_RDP:
+		return rdp_read(start, end);
+	default:
+		return UNDECIDED;
+	}
 }
 
 /* Judges s->segment[start, end) and sets *pool. */
@@ -66,24 +78,21 @@ static __always_inline enum decision rules_judge(struct scratch *s, __u32 start,
 	__u32 number = service->ruleset;
 	struct ruleset *set = bpf_map_lookup_elem(&rulesets, &number);
 	__u32 rule, *rule_pool;
-	struct http_reader r = {};
 
 	*pool = service->pool;
 	if (!set || !set->rules)
 		return DECIDED;
-	__builtin_memset(s->found, 0, sizeof(s->found));
-	r.s = s;
-	r.classes = set->classes;
-	r.ruleset = number;
-	r.pos = r.start = start;
-	r.end = end;
-	bpf_loop(SEGMENT_MAX, http_step, &r, 0);
-	if (r.state != HTTP_DONE)
+	for (int class = 0; class < MATCH_CLASSES; class++)
+		s->found[class].summary = 0;
+	s->classes = set->classes;
+	s->flags = set->flags;
+	s->ruleset = number;
+	if (first_data_read(s, start, end, service->inspect) == UNDECIDED)
 		return UNDECIDED;
-	rule = first_rule(set, s);
+	rule = first_rule(number);
 	if (rule >= set->rules)
 		return DECIDED;
-	rule += number * MAX_RULES;
+	rule += set->first_pool;
 	rule_pool = bpf_map_lookup_elem(&rule_pools, &rule);
 	if (rule_pool)
 		*pool = *rule_pool;

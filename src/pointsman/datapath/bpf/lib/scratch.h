@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Room that the stack has not: a copy of the segment being judged, and keys being built. */
+/* Room that the stack has not: a copy of the segment being judged, keys being built, rules found. */
 #ifndef POINTSMAN_SCRATCH_H
 #define POINTSMAN_SCRATCH_H
 
@@ -10,7 +10,10 @@
 
 struct scratch {
 	__u8 segment[SEGMENT_MAX]; /* from the TCP header on */
-	struct rule_bits found[MATCH_CLASSES];
+	struct rule_bits found[MATCH_CLASSES]; /* rules that what was read satisfies */
+	__u32 classes; /* of the rule set that is asked */
+	__u32 flags;
+	__u16 ruleset; /* its index */
 	union {
 		struct match_key match;
 		struct {
@@ -34,6 +37,32 @@ static __always_inline struct scratch *scratch_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&scratch, &zero);
+}
+
+/* Bytes of the segment, in network order; 0 past its room. Who asks has checked where it ends. */
+static __always_inline __u32 segment8(const struct scratch *s, __u32 at)
+{
+	return at < SEGMENT_MAX ? s->segment[at] : 0;
+}
+
+static __always_inline __u32 segment16(const struct scratch *s, __u32 at)
+{
+	return segment8(s, at) << 8 | segment8(s, at + 1);
+}
+
+/* Whether segment[at, …) begins with these bytes. Without a branch a byte: each would double the ways
+ * that the verifier walks. */
+static __always_inline bool segment_begins(const struct scratch *s, __u32 at, const char *text, __u32 bytes)
+{
+	const __u8 *here = s->segment + at;
+	__u8 different = 0;
+
+	if (at > SEGMENT_MAX / 2)
+		return false;
+#pragma unroll
+	for (__u32 i = 0; i < bytes; i++)
+		different |= here[i] ^ (__u8)text[i];
+	return !different;
 }
 
 #endif

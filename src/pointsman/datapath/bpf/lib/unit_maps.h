@@ -120,7 +120,7 @@ struct {
 	__type(value, struct ruleset);
 } rulesets SEC(".maps");
 
-/* rule_pools: rule set index * MAX_RULES + rule -> pool index.
+/* rule_pools: a rule set's first_pool + rule -> pool index.
  * Owner: Python. Life: configuration. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -129,22 +129,31 @@ struct {
 	__type(value, __u32);
 } rule_pools SEC(".maps");
 
+/* rule_words: words of the sets of rules that conditions satisfy (struct rule_set says which).
+ * Owner: Python. Life: configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} rule_words SEC(".maps");
+
 /* matches: exact condition -> rules it satisfies. Owner: Python. Life: configuration. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
 	__type(key, struct match_key);
-	__type(value, struct rule_bits);
+	__type(value, struct rule_set);
 } matches SEC(".maps");
 
-/* prefixes: path prefix -> rules that it or a shorter one satisfies.
- * Owner: Python. Life: configuration. */
+/* prefixes: what a path, a header or a host's name read backwards begins with -> rules that this or
+ * a shorter prefix satisfies. Owner: Python. Life: configuration. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct prefix_key);
-	__type(value, struct rule_bits);
+	__type(value, struct rule_set);
 } prefixes SEC(".maps");
 
 /* secrets: epoch modulo SECRET_SLOTS -> cookie secret. Owner: Python. Life: three epochs. */
