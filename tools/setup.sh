@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 compiler=clang-19
 compilers="clang-19 clang"
 packages="libbpf-dev libbpf1 libc6-dev bpftool nginx-light haproxy wrk ethtool tcpdump curl
-	iproute2 procps xdp-tools python3-venv make"
+	iproute2 procps xdp-tools nsd bind9-dnsutils iperf3 python3-venv make"
 policy=/usr/sbin/policy-rc.d
 mark="written by pointsman's tools/setup.sh"
 
@@ -32,7 +32,7 @@ list_missing() {
 	done
 }
 
-# nginx and HAProxy start themselves when installed; here they run in labs only.
+# nginx, HAProxy and NSD start themselves when installed; here they run in labs only.
 forbid_services() {
 	if [ -e "$policy" ] && ! grep -q "$mark" "$policy"; then
 		return # somebody's own: theirs to keep

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from pointsman.config.crosscheck_lab import lab_findings
 from pointsman.config.crosscheck_rules import rule_findings
 from pointsman.config.findings import Finding, Path
 from pointsman.config.model import Address, Member, Protocol, Role, Service, Site
@@ -27,7 +28,7 @@ def crosscheck(site: Site) -> list[Finding]:
         _references,
         _families,
         rule_findings,
-        _lab,
+        lab_findings,
     ]
     return [finding for check in checks for finding in check(site)]
 
@@ -60,6 +61,7 @@ def _names(site: Site) -> Iterator[Finding]:
         nodes += [
             (("lab", "bystanders", i, "name"), b.name) for i, b in enumerate(site.lab.bystanders)
         ]
+        nodes += [(("lab", "routers", i, "name"), r.name) for i, r in enumerate(site.lab.routers)]
         nodes.append((("lab",), "router"))
     yield from _repeated(nodes, "node")
     yield from _repeated(((("pools", i), p.name) for i, p in enumerate(site.pools)), "pool")
@@ -229,37 +231,3 @@ def _families(site: Site) -> Iterator[Finding]:
                             f"host {member.host} of pool {name} has no {family} address",
                             "give it one, or take that family's address from the service",
                         )
-
-
-def _lab(site: Site) -> Iterator[Finding]:
-    if site.lab is None:
-        return
-    networks = {4: site.lab.network.ipv4, 6: site.lab.network.ipv6}
-    nodes: list[tuple[Path, list[Address]]] = [
-        (("units", i, "addresses"), unit.addresses) for i, unit in enumerate(site.units)
-    ]
-    nodes += [(("units", i, "tunnel"), unit.tunnel) for i, unit in enumerate(site.units)]
-    nodes += [(("hosts", i, "addresses"), host.addresses) for i, host in enumerate(site.hosts)]
-    nodes += [
-        (("lab", "bystanders", i, "addresses"), b.addresses)
-        for i, b in enumerate(site.lab.bystanders)
-    ]
-    for path, addresses in nodes:
-        for address in addresses:
-            network = networks[address.version]
-            if network is None:
-                key = f"lab.network.{FAMILY[address.version].lower()}"
-                yield Finding(path, f"the lab has no network for {address}", f"add {key}")
-            elif address not in network:
-                yield Finding(
-                    path, f"{address} is outside the lab's network", "widen `lab.network`"
-                )
-    for i, client in enumerate(site.lab.clients):
-        for interface in client.addresses:
-            network = networks[interface.version]
-            if network is not None and network.overlaps(interface.network):
-                yield Finding(
-                    ("lab", "clients", i, "addresses"),
-                    f"{interface} overlaps the lab's network",
-                    "give clients networks of their own",
-                )

@@ -40,6 +40,7 @@ __all__ = [
     "Pool",
     "Protocol",
     "Role",
+    "Router",
     "Rule",
     "Service",
     "Site",
@@ -325,6 +326,20 @@ class Network(Model):
     ipv6: IPv6Network | None = None
 
 
+class Router(Model):
+    """A second router between the first and one node, with a link of its own between the two."""
+
+    name: Name
+    node: Name
+    """The client or host behind it."""
+    network: Network = Network()
+    """A host's, outside the lab's network. Clients bring theirs."""
+    mtu: Annotated[int, Field(ge=1280, le=9000)] = 1500
+    """Of the link between the routers, bytes."""
+    delay_ms: Annotated[float, Field(ge=0, le=1000)] = 0
+    """Each way on that link: twice that is added to the round trip."""
+
+
 class Lab(Model):
     """What `pointsman lab` needs besides the site: clients, and the network that joins all."""
 
@@ -333,6 +348,9 @@ class Lab(Model):
     of IPv6, the network's address with ffff in its last 16 bits."""
     clients: Annotated[list[Client], Field(min_length=1)]
     bystanders: list[Bystander] = []
+    routers: list[Router] = []
+    gateways: dict[Name, Name] = {}
+    """Host to the unit that is its default gateway instead of the router."""
     application: Application = Application.NGINX
 
 

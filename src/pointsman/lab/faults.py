@@ -19,7 +19,7 @@ from pointsman.datapath.features import OBJECTS, require_objects
 from pointsman.errors import SystemRefusal
 from pointsman.lab.lab import Lab
 from pointsman.lab.network import switch_off, switch_on
-from pointsman.lab.plan import ROUTER, Kind
+from pointsman.lab.plan import Kind
 
 __all__ = ["Direction", "Losses", "drop"]
 
@@ -65,12 +65,12 @@ def drop(lab: Lab, node: str, direction: Direction, permille: int) -> Iterator[L
         map_id = _map_id(lab, node, hook)
         share = [str(byte) for byte in permille.to_bytes(4, "little") + bytes(20)]
         key = ["key", "0", "0", "0", "0"]
-        _call(lab, ROUTER, ["bpftool", "map", "update", "id", map_id, *key, "value", *share])
+        _at_port(lab, node, ["bpftool", "map", "update", "id", map_id, *key, "value", *share])
         try:
             yield losses
         finally:
             (entry,) = json.loads(
-                _call(lab, ROUTER, ["bpftool", "-j", "map", "dump", "id", map_id])
+                _at_port(lab, node, ["bpftool", "-j", "map", "dump", "id", map_id])
             )
             losses.seen = entry["formatted"]["value"]["seen"]
             losses.dropped = entry["formatted"]["value"]["dropped"]
@@ -108,27 +108,32 @@ def _single_segments(lab: Lab) -> Iterator[None]:
 
 @contextmanager
 def _attached(lab: Lab, node: str, hook: str) -> Iterator[None]:
-    qdiscs = json.loads(_call(lab, ROUTER, ["tc", "-j", "qdisc", "show", "dev", node]))
+    qdiscs = json.loads(_at_port(lab, node, ["tc", "-j", "qdisc", "show", "dev", node]))
     if not any(qdisc["kind"] == "clsact" for qdisc in qdiscs):
-        _call(lab, ROUTER, ["tc", "qdisc", "add", "dev", node, "clsact"])
+        _at_port(lab, node, ["tc", "qdisc", "add", "dev", node, "clsact"])
     argv = ["tc", "filter", "add", "dev", node, hook, *FILTER, "direct-action"]
-    _call(lab, ROUTER, [*argv, "object-file", str(OBJECTS / DROP), "section", "tc"])
+    _at_port(lab, node, [*argv, "object-file", str(OBJECTS / DROP), "section", "tc"])
     try:
         yield
     finally:
-        _call(lab, ROUTER, ["tc", "filter", "delete", "dev", node, hook, "pref", "1"])
+        _at_port(lab, node, ["tc", "filter", "delete", "dev", node, hook, "pref", "1"])
 
 
 def _map_id(lab: Lab, node: str, hook: str) -> str:
     shown: list[dict[str, Any]] = json.loads(
-        _call(lab, ROUTER, ["tc", "-j", "filter", "show", "dev", node, hook])
+        _at_port(lab, node, ["tc", "-j", "filter", "show", "dev", node, hook])
     )
     (program,) = [
         one["options"]["prog"]["id"] for one in shown if "options" in one and one["pref"] == 1
     ]
-    loaded = json.loads(_call(lab, ROUTER, ["bpftool", "-j", "prog", "show", "id", str(program)]))
+    loaded = json.loads(_at_port(lab, node, ["bpftool", "-j", "prog", "show", "id", str(program)]))
     (map_id,) = loaded["map_ids"]
     return str(map_id)
+
+
+def _at_port(lab: Lab, node: str, argv: list[str]) -> str:
+    """In the namespace of the router at the other end of the node's cable."""
+    return _call(lab, lab.plan.node(node).behind, argv)
 
 
 def _call(lab: Lab, node: str, argv: list[str]) -> str:

@@ -22,6 +22,7 @@ from pointsman.config.model import Application, Protocol, Site
 from pointsman.datapath.features import require_objects, require_root
 from pointsman.errors import PointsmanError, SystemRefusal
 from pointsman.lab import agents, namespaces, network, processes
+from pointsman.lab.cable import Cable
 from pointsman.lab.nginx import Nginx
 from pointsman.lab.plan import LAN, ROUTER, Kind, Plan, make_plan
 from pointsman.lab.state import LabRecord, LabState, LabStatus, NodeRecord, NodeStatus
@@ -125,14 +126,13 @@ class Lab:
                 kind=node.kind,
                 netns=self.netns(node.name),
                 device=node.device,
-                addresses=[str(address) for address in node.addresses],
+                addresses=[
+                    str(address) for address in (*node.addresses, *self.plan.at_ports(node.name))
+                ],
             )
             for node in self.plan.nodes
         ]
-        own = (
-            *self.plan.lan_addresses,
-            *(address for node in self.plan.nodes for address in node.router_addresses),
-        )
+        own = (*self.plan.lan_addresses, *self.plan.at_ports(ROUTER))
         router = NodeRecord(
             name=ROUTER,
             kind=Kind.ROUTER,
@@ -154,12 +154,19 @@ class Lab:
     def _bring_up(self, *, with_agents: bool) -> None:
         self.state.key_file.touch(mode=0o600)
         self.state.key_file.write_text(secrets.token_hex(32) + "\n")
-        network.build(self.name, self.plan)
+        for cable in network.build(self.name, self.plan):
+            self._relay(cable)
         if self._runs_nginx():
             self._start_nginx()
         if with_agents:
-            hosts = [host.name for host in self.site.hosts]
+            hosts = [host.name for host in self.site.hosts if host.agent]
             self._start_agents([*hosts, *(unit.name for unit in self.site.units)])
+
+    def _relay(self, cable: Cable) -> None:
+        try:
+            self._launch(ROUTER, cable.command(), pass_fds=cable.ends)
+        finally:
+            cable.close()
 
     def down(self) -> None:
         """Takes away processes, namespaces, directory. Without such a lab, it does nothing."""
@@ -217,7 +224,9 @@ class Lab:
         self._children.append(child)
         return child
 
-    def _launch(self, node: str, argv: list[str]) -> subprocess.Popen[Any]:
+    def _launch(
+        self, node: str, argv: list[str], *, pass_fds: tuple[int, ...] = ()
+    ) -> subprocess.Popen[Any]:
         """Something that outlives this process, its words in the node's log."""
         with self.state.log(node).open("a") as log:
             return self.popen(
@@ -228,6 +237,7 @@ class Lab:
                 stderr=subprocess.STDOUT,
                 # Ctrl-C at the terminal that brought the lab up must not end it.
                 start_new_session=True,
+                pass_fds=pass_fds,
             )
 
     # ---- hosts' applications
@@ -278,6 +288,8 @@ class Lab:
         kind = self.state.read_record().node(node).kind
         if kind not in (Kind.UNIT, Kind.HOST):
             raise PointsmanError(f"node {node}: a {kind} has no agent", "name a unit or a host")
+        if any(host.name == node and not host.agent for host in self.site.hosts):
+            raise PointsmanError(f"node {node}: has no agent", "take out `agent: false`")
         running = self.state.read_agent(node)
         if running is not None and processes.is_alive(running):
             raise PointsmanError(f"node {node}: its agent runs already", "kill it first")

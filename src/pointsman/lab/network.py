@@ -18,7 +18,8 @@ from pointsman.config.model import Address, Interface
 from pointsman.datapath.features import OBJECTS
 from pointsman.errors import SystemRefusal
 from pointsman.lab import namespaces, switch
-from pointsman.lab.plan import LAN, ROUTER, Kind, Node, Plan, Route
+from pointsman.lab.cable import Cable, lay_cable
+from pointsman.lab.plan import LAN, ROUTER, FarNetwork, Kind, Node, Plan, Route
 
 __all__ = ["PASS", "WIRE", "build", "netns_name", "switch_off", "switch_on"]
 
@@ -47,7 +48,12 @@ ROUTER_SYSCTLS = {
     "ipv6/fib_multipath_hash_policy": 1,
 }
 """Policy 1: a connection's packets keep to one unit, its ports count."""
-HOST_SYSCTLS = {"core/somaxconn": 4096}
+HOST_SYSCTLS = {
+    "core/somaxconn": 4096,
+    "ipv4/ip_nonlocal_bind": 1,
+    "ipv6/ip_nonlocal_bind": 1,
+}
+"""Applications may listen at a virtual address before the host has it."""
 
 WHOLE_FRAMES_OFF = ["tx", "off", "tso", "off", "gso", "off"]
 
@@ -56,24 +62,38 @@ def netns_name(lab: str, node: str) -> str:
     return f"pm-{lab}-{node}"
 
 
-def build(lab: str, plan: Plan) -> None:
-    """Raises SystemRefusal or NetlinkError with part of it built; the caller removes that."""
-    router_ns = netns_name(lab, ROUTER)
-    _make_namespace(router_ns, {**NODE_SYSCTLS, **ROUTER_SYSCTLS})
-    with ExitStack() as stack:
-        router = stack.enter_context(_open(router_ns))
+def build(lab: str, plan: Plan) -> list[Cable]:
+    """The cables with a delay: they carry nothing until somebody relays, who then owns them.
+
+    Raises SystemRefusal or NetlinkError with part of it built; the caller removes that.
+    """
+    _make_namespace(netns_name(lab, ROUTER), NODE_SYSCTLS | ROUTER_SYSCTLS)
+    with ExitStack() as on_failure, ExitStack() as stack:
+        routers = {ROUTER: stack.enter_context(_open(netns_name(lab, ROUTER)))}
+        router = routers[ROUTER]
         router.link("add", ifname=LAN, kind="bridge", address=LAN_MAC, br_mcast_snooping=0)
         bridge = _index(router, LAN)
         _set_addresses(router, bridge, plan.lan_addresses)
         router.link("set", index=bridge, state="up")
+        cables = []
         for node in plan.nodes:
-            _add_node(lab, node, router, bridge)
+            cable = _add_node(lab, node, routers[node.behind], bridge)
+            if cable is not None:
+                on_failure.callback(cable.close)
+                cables.append(cable)
+            if node.kind is Kind.ROUTER:
+                opened = _open(netns_name(lab, node.name))
+                routers[node.name] = stack.enter_context(opened)
         for route in plan.routes:
             _add_route(router, route)
-    _set_offloads(lab, plan)
-    _let_units_transmit(lab, plan)
-    _forget_hashes(lab, plan)
-    switch_on(lab, plan)
+        for far in plan.far_networks:
+            _add_far_network(router, far)
+        _set_offloads(lab, plan)
+        _let_units_transmit(lab, plan)
+        _forget_hashes(lab, plan)
+        switch_on(lab, plan)
+        on_failure.pop_all()
+    return cables
 
 
 def switch_on(lab: str, plan: Plan) -> None:
@@ -107,27 +127,44 @@ def _index(ipr: IPRoute, device: str) -> int:
     return int(index)
 
 
-def _add_node(lab: str, node: Node, router: IPRoute, bridge: int) -> None:
+def _add_node(lab: str, node: Node, router: IPRoute, bridge: int) -> Cable | None:
     name = netns_name(lab, node.name)
-    _make_namespace(name, NODE_SYSCTLS | (HOST_SYSCTLS if node.kind is Kind.HOST else {}))
+    _make_namespace(name, _sysctls(node))
+    cable = _lay_cable(lab, node, router)
+    port = _index(router, node.name)
+    if node.on_lan:
+        router.link("set", index=port, master=bridge)
+    else:
+        _set_addresses(router, port, node.router_addresses)
+    router.link("set", index=port, mtu=node.mtu, state="up")
+    with _open(name) as ipr:
+        device = _index(ipr, node.device)
+        _set_addresses(ipr, device, node.addresses)
+        ipr.link("set", index=device, mtu=node.mtu, state="up")
+        for gateway in node.gateways:
+            ipr.route(
+                "add", family=_family(gateway), dst="default", gateway=str(gateway), oif=device
+            )
+    return cable
+
+
+def _sysctls(node: Node) -> dict[str, int]:
+    if node.forwards:
+        return NODE_SYSCTLS | ROUTER_SYSCTLS
+    return NODE_SYSCTLS | (HOST_SYSCTLS if node.kind is Kind.HOST else {})
+
+
+def _lay_cable(lab: str, node: Node, router: IPRoute) -> Cable | None:
+    if node.delay_ms:
+        near = (netns_name(lab, node.behind), node.name)
+        return lay_cable(near, (netns_name(lab, node.name), node.device), node.delay_ms)
     router.link(
         "add",
         ifname=node.name,
         kind="veth",
-        peer={"ifname": node.device, "net_ns_fd": name},
+        peer={"ifname": node.device, "net_ns_fd": netns_name(lab, node.name)},
     )
-    port = _index(router, node.name)
-    if node.router_addresses:
-        _set_addresses(router, port, node.router_addresses)
-    else:
-        router.link("set", index=port, master=bridge)
-    router.link("set", index=port, state="up")
-    with _open(name) as ipr:
-        device = _index(ipr, node.device)
-        _set_addresses(ipr, device, node.addresses)
-        ipr.link("set", index=device, state="up")
-        for gateway in node.gateways:
-            ipr.route("add", family=_family(gateway), dst="default", gateway=str(gateway))
+    return None
 
 
 def _set_addresses(ipr: IPRoute, index: int, addresses: tuple[Interface, ...]) -> None:
@@ -150,17 +187,30 @@ def _add_route(router: IPRoute, route: Route) -> None:
     )
 
 
+def _add_far_network(router: IPRoute, far: FarNetwork) -> None:
+    router.route(
+        "add",
+        family=_family(far.via),
+        dst=str(far.network),
+        gateway=str(far.via),
+        oif=_index(router, far.device),
+    )
+
+
 def _family(address: Address) -> int:
     return AF_INET if isinstance(address, IPv4Address) else AF_INET6
 
 
 def _set_offloads(lab: str, plan: Plan) -> None:
-    router = netns_name(lab, ROUTER)
     for node in plan.nodes:
+        router = netns_name(lab, node.behind)
         cut = WHOLE_FRAMES_OFF if node.kind is Kind.UNIT else []
         _call(router, ["ethtool", "-K", node.name, "gro", "off", *cut])
+        own = netns_name(lab, node.name)
         if node.kind is Kind.CLIENT:
-            _call(netns_name(lab, node.name), ["ethtool", "-K", node.device, *WHOLE_FRAMES_OFF])
+            _call(own, ["ethtool", "-K", node.device, *WHOLE_FRAMES_OFF])
+        if node.kind is Kind.ROUTER:
+            _call(own, ["ethtool", "-K", node.device, "gro", "off"])
 
 
 def _let_units_transmit(lab: str, plan: Plan) -> None:
@@ -175,7 +225,7 @@ def _forget_hashes(lab: str, plan: Plan) -> None:
     """The router spreads by what packets say, not by what the clients' sockets thought of them."""
     router = netns_name(lab, ROUTER)
     for node in plan.nodes:
-        if node.kind is Kind.CLIENT:
+        if node.behind == ROUTER and not node.on_lan:
             _call(router, ["tc", "qdisc", "add", "dev", node.name, "clsact"])
             argv = ["tc", "filter", "add", "dev", node.name, "ingress", *AFTER_FAULTS, "bpf"]
             _call(router, [*argv, "direct-action", "object-file", str(OBJECTS / WIRE), "sec", "tc"])

@@ -21,11 +21,10 @@ SWITCH = "switch.bpf.o"
 INGRESS = "ffff:fff2"
 AFTER_FAULTS = 3
 ETH_P_ALL = 0x0003
-ON_LAN = (Kind.UNIT, Kind.HOST, Kind.BYSTANDER)
 
 
 def _ports(plan: Plan) -> list[Node]:
-    return [node for node in plan.nodes if node.kind in ON_LAN]
+    return [node for node in plan.nodes if node.on_lan]
 
 
 def plug_in(plan: Plan, router: IPRoute, netns_of: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 
 from pointsman.config.model import Site
 from pointsman.errors import SiteError
-from pointsman.lab.plan import Kind, Plan, Route, make_plan
+from pointsman.lab.plan import FarNetwork, Kind, Plan, Route, make_plan
 
 DEMO = Path(__file__).parents[3] / "examples" / "demo.yaml"
 
@@ -93,6 +93,49 @@ def test_each_virtual_address_is_routed_once_over_all_units(demo: dict[str, Any]
     )
 
 
+def test_second_router_stands_before_its_client(demo: dict[str, Any]) -> None:
+    demo["lab"]["routers"] = [{"name": "r1", "node": "c2", "mtu": 1280, "delay_ms": 10}]
+    plan = plan_of(demo)
+    router, client = plan.nodes[-2:]
+    assert (router.name, router.kind, router.behind) == ("r1", Kind.ROUTER, "router")
+    assert (router.mtu, router.delay_ms, router.forwards) == (1280, 10, True)
+    assert router.gateways == (ip_address("169.254.0.1"), ip_address("fe80::1"))
+    assert (client.name, client.behind, client.mtu, client.delay_ms) == ("c2", "r1", 1500, 0)
+    assert client.gateways == (ip_address("192.0.2.1"), ip_address("2001:db8:2::1"))
+    assert plan.far_networks == (
+        FarNetwork(ip_network("192.0.2.0/24"), ip_address("169.254.0.2"), "r1"),
+        FarNetwork(ip_network("2001:db8:2::/64"), ip_address("fe80::2"), "r1"),
+    )
+    assert list(plan.at_ports("r1")) == list(client.router_addresses)
+
+
+def test_host_behind_a_second_router_is_in_a_network_of_its_own(demo: dict[str, Any]) -> None:
+    put_h3_behind_a_router(demo)
+    plan = plan_of(demo)
+    host = plan.node("h3")
+    assert not host.on_lan
+    assert host.addresses == (ip_interface("10.9.0.13/24"), ip_interface("fd00:9::13/64"))
+    assert host.gateways == (ip_address("10.9.0.1"), ip_address("fd00:9::1"))
+    assert [far.network for far in plan.far_networks] == [
+        ip_network("10.9.0.0/24"),
+        ip_network("fd00:9::/64"),
+    ]
+
+
+def put_h3_behind_a_router(document: dict[str, Any]) -> None:
+    document["hosts"][2]["addresses"] = ["10.9.0.13", "fd00:9::13"]
+    network = {"ipv4": "10.9.0.0/24", "ipv6": "fd00:9::/64"}
+    document["lab"]["routers"] = [{"name": "r1", "node": "h3", "network": network}]
+
+
+def test_host_with_a_unit_as_gateway_and_the_unit_that_forwards(demo: dict[str, Any]) -> None:
+    demo["lab"]["gateways"] = {"h1": "u2"}
+    plan = plan_of(demo)
+    assert plan.node("h1").gateways == (ip_address("10.1.0.2"), ip_address("fd00:1::2"))
+    assert plan.node("h2").gateways == (ip_address("10.1.255.254"), ip_address("fd00:1::ffff"))
+    assert [node.name for node in plan.nodes if node.forwards] == ["u2"]
+
+
 def set_lab_missing(document: dict[str, Any]) -> None:
     del document["lab"]
 
@@ -122,6 +165,11 @@ def set_host_on_the_routers_address(document: dict[str, Any]) -> None:
     document["hosts"][1]["addresses"] = ["10.1.255.254"]
 
 
+def set_client_in_a_far_hosts_network(document: dict[str, Any]) -> None:
+    put_h3_behind_a_router(document)
+    document["lab"]["clients"][1]["addresses"] = ["10.9.0.77/24"]
+
+
 def set_reserved_name(document: dict[str, Any]) -> None:
     document["lab"]["clients"][1]["name"] = "router"
 
@@ -136,6 +184,7 @@ def set_reserved_name(document: dict[str, Any]) -> None:
         (set_clients_in_one_network, "client c2: network 198.51.100.0/24 overlaps that of c1"),
         (set_address_twice, "address 10.1.0.11"),
         (set_host_on_the_routers_address, "address 10.1.255.254"),
+        (set_client_in_a_far_hosts_network, "client c2: network 10.9.0.0/24 overlaps that of h3"),
         (set_reserved_name, "node router"),
     ],
 )
