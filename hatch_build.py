@@ -20,6 +20,6 @@ class BpfBuildHook(BuildHookInterface):  # type: ignore[misc]
         sys.path.insert(0, str(ROOT / "tools"))
         import build_bpf
 
-        build_bpf.build()
+        build_bpf.build(build_bpf.BPF)
         # Not any Python of any machine: libbpf is the system's, BPF knows one byte order.
         build_data["pure_python"] = True

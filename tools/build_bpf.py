@@ -1,4 +1,4 @@
-"""Compile the packet programs: every *.bpf.c of the datapath, beside its source.
+"""Compile the packet programs: every *.bpf.c of the datapath and the bench, beside its source.
 
     python tools/build_bpf.py
 
@@ -16,9 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-__all__ = ["BPF", "build", "compile_object", "find_clang"]
+__all__ = ["BENCH", "BPF", "build", "compile_object", "find_clang"]
 
-BPF = Path(__file__).resolve().parent.parent / "src" / "pointsman" / "datapath" / "bpf"
+ROOT = Path(__file__).resolve().parent.parent
+BPF = ROOT / "src" / "pointsman" / "datapath" / "bpf"
+BENCH = ROOT / "bench" / "bpf"
 FLAGS = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-Wno-unused-function", "-Wno-unused-parameter"]
 COMPILERS = ("clang", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14")
@@ -54,7 +56,7 @@ def compile_object(source: Path, target: Path) -> None:
         fresh.replace(target)
 
 
-def build(folder: Path = BPF) -> None:
+def build(folder: Path) -> None:
     """Brings every object of a folder with sources, and their headers in `lib`, up to date."""
     common = [Path(__file__), *(folder / "lib").glob("*.h")]
     for source in sorted(folder.glob("*.bpf.c")):
@@ -65,4 +67,5 @@ def build(folder: Path = BPF) -> None:
 
 
 if __name__ == "__main__":
-    build()
+    build(BPF)
+    build(BENCH)

@@ -30,7 +30,7 @@ LOOPBACK = 1
 
 
 def host_mac(index: int) -> bytes:
-    return bytes([2, 0, 0, 0, 1, index])
+    return bytes([2, 0, 0, 1]) + index.to_bytes(2, "big")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class UnitBench:
         self.classifier = Classifier(self.datapath, site, key, client_mss(site))
         self.classifier.fill(compiled, self.wall_s)
         self.table = EndpointTable(self.datapath, site, unit)
-        for index in range(3):
+        for index in range(len(site.hosts)):
             self.set_host(index, usable=True)
             self.datapath.host_numbers4.set(self._host(4, index), index)
             self.datapath.host_numbers6.set(abi.In6Key(self._host(6, index)), index)
@@ -95,7 +95,7 @@ class UnitBench:
         """Forgets all routes and epochs, makes all hosts usable."""
         self.datapath.flows4.clear()
         self.datapath.flows6.clear()
-        for index in range(3):
+        for index in range(len(self.site.hosts)):
             self.datapath.host_epochs.set(index, abi.HostEpoch(bytes(8), 0, 0))
             self.set_host(index, usable=True)
 

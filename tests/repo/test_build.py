@@ -96,7 +96,7 @@ def test_no_clang(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_programs_that_ship_are_all_compiled() -> None:
-    build_bpf.build()
+    build_bpf.build(build_bpf.BPF)
     sources = {path.with_suffix(".o") for path in build_bpf.BPF.glob("*.bpf.c")}
     assert sources
     assert {path for path in sources if path.exists()} == sources

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from ipaddress import IPv4Address
 
 import structlog
@@ -35,7 +35,9 @@ class EndpointTable:
     def __init__(self, datapath: UnitDatapath, site: Site, unit: Unit) -> None:
         self._datapath = datapath
         self._hosts = site.hosts
-        self._endpoints = list(endpoints(site))
+        self._endpoints: dict[int, list[Endpoint]] = defaultdict(list)
+        for endpoint in endpoints(site):
+            self._endpoints[endpoint.host].append(endpoint)
         self._sources: dict[tuple[Forward, int], bytes] = {
             (Forward.TUNNEL, a.version): a.packed for a in unit.tunnel
         }
@@ -44,9 +46,8 @@ class EndpointTable:
     def write(self, way: Way, hop: NextHop, *, usable: bool) -> None:
         """Tells the program the next hop of all endpoints of a host."""
         index, address = way
-        for endpoint in self._endpoints:
-            if endpoint.host == index:
-                self._write_one(endpoint, address.version, hop, usable=usable)
+        for endpoint in self._endpoints[index]:
+            self._write_one(endpoint, address.version, hop, usable=usable)
 
     def _write_one(self, endpoint: Endpoint, version: int, hop: NextHop, *, usable: bool) -> None:
         host = self._hosts[endpoint.host]
