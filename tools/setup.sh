@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 compiler=clang-19
 compilers="clang-19 clang"
 packages="libbpf-dev libbpf1 libc6-dev bpftool nginx-light haproxy wrk ethtool tcpdump curl
-	iproute2 procps xdp-tools nsd bind9-dnsutils iperf3 python3-venv make"
+	iproute2 procps xdp-tools nsd bind9-dnsutils iperf3 openssl python3-venv make"
 policy=/usr/sbin/policy-rc.d
 mark="written by pointsman's tools/setup.sh"
 

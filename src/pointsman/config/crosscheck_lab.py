@@ -17,6 +17,8 @@ def lab_findings(site: Site) -> Iterator[Finding]:
     yield from _clients(site.lab)
     yield from _routers(site, site.lab)
     yield from _gateways(site, site.lab)
+    yield from _applications(site, site.lab)
+    yield from _members(site, site.lab)
 
 
 def _lan(site: Site, lab: Lab) -> Iterator[Finding]:
@@ -115,3 +117,26 @@ def _gateways(site: Site, lab: Lab) -> Iterator[Finding]:
         if unit not in units:
             what = f"no unit is named {unit}"
             yield Finding(path, what, f"name one of: {', '.join(sorted(units))}")
+
+
+def _applications(site: Site, lab: Lab) -> Iterator[Finding]:
+    services = {service.name for service in site.services}
+    for name in lab.applications:
+        if name not in services:
+            what = f"no service is named {name}"
+            mend = f"name one of: {', '.join(sorted(services))}"
+            yield Finding(("lab", "applications", name), what, mend)
+
+
+def _members(site: Site, lab: Lab) -> Iterator[Finding]:
+    """Addresses of endpoints are in the network of their host."""
+    far = {router.node: router.network for router in lab.routers}
+    for i, pool in enumerate(site.pools):
+        for j, member in enumerate(pool.members):
+            network = far.get(member.host, lab.network)
+            for address in member.addresses:
+                own = network.ipv4 if address.version == 4 else network.ipv6
+                if own is None or address not in own:
+                    path = ("pools", i, "members", j, "addresses")
+                    what = f"{address} is outside the network of host {member.host}"
+                    yield Finding(path, what, "take one of that network, or widen it")

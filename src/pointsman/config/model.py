@@ -302,9 +302,14 @@ class Service(Model):
 
 
 class Application(StrEnum):
-    """What the lab starts on a host."""
+    """What the lab starts on hosts for a service."""
 
     NGINX = "nginx"
+    TLS = "tls"
+    """The same nginx behind TLS, with a certificate of the lab's own."""
+    DNS = "dns"
+    """NSD, with a zone of the lab's own."""
+    IPERF3 = "iperf3"
     NONE = "none"
 
 
@@ -352,6 +357,9 @@ class Lab(Model):
     gateways: dict[Name, Name] = {}
     """Host to the unit that is its default gateway instead of the router."""
     application: Application = Application.NGINX
+    """For services that `applications` does not name."""
+    applications: dict[Name, Application] = {}
+    """By service."""
 
 
 class Site(Model):

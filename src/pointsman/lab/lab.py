@@ -18,11 +18,12 @@ from typing import Any
 from pyroute2.netlink.exceptions import NetlinkError
 
 from pointsman.config.load import load_site
-from pointsman.config.model import Application, Protocol, Site
+from pointsman.config.model import Site
 from pointsman.datapath.features import require_objects, require_root
 from pointsman.errors import PointsmanError, SystemRefusal
-from pointsman.lab import agents, namespaces, network, processes
+from pointsman.lab import agents, applications, namespaces, network, processes
 from pointsman.lab.cable import Cable
+from pointsman.lab.jobs import jobs
 from pointsman.lab.nginx import Nginx
 from pointsman.lab.plan import LAN, ROUTER, Kind, Plan, make_plan
 from pointsman.lab.state import LabRecord, LabState, LabStatus, NodeRecord, NodeStatus
@@ -30,7 +31,6 @@ from pointsman.lab.switch import SWITCH
 
 __all__ = ["Lab"]
 
-NGINX_WITHIN_S = 10.0
 STOP_WITHIN_S = 10.0
 """Agents take their programs and addresses away on SIGTERM."""
 CHUNK = 1 << 20
@@ -109,15 +109,12 @@ class Lab:
     def _check_machine(self) -> None:
         require_root()
         needed = dict(TOOLS)
-        if self._runs_nginx():
-            needed["nginx"] = "nginx-light"
+        for job in jobs(self.site):
+            needed |= applications.TOOLS[job.application]
         for tool, package in needed.items():
             if shutil.which(tool) is None:
                 raise SystemRefusal(f"{tool}: not found", f"apt install {package}")
         require_objects([network.PASS, network.WIRE, SWITCH])
-
-    def _runs_nginx(self) -> bool:
-        return self.site.lab is not None and self.site.lab.application is Application.NGINX
 
     def _record(self) -> LabRecord:
         nodes = [
@@ -156,8 +153,7 @@ class Lab:
         self.state.key_file.write_text(secrets.token_hex(32) + "\n")
         for cable in network.build(self.name, self.plan):
             self._relay(cable)
-        if self._runs_nginx():
-            self._start_nginx()
+        applications.start(jobs(self.site), self.state, self._launch)
         if with_agents:
             hosts = [host.name for host in self.site.hosts if host.agent]
             self._start_agents([*hosts, *(unit.name for unit in self.site.units)])
@@ -243,25 +239,8 @@ class Lab:
     # ---- hosts' applications
 
     def nginx(self, host: str) -> Nginx:
-        """Of a host, if the lab's application is nginx."""
+        """Of a host that runs one."""
         return Nginx(host, self.state.nginx(host), self.files_dir)
-
-    def _start_nginx(self) -> None:
-        ports = sorted(
-            {
-                listen.first
-                for service in self.site.services
-                for listen in service.listens
-                if listen.protocol is Protocol.TCP
-            }
-        )
-        deadline = time.monotonic() + NGINX_WITHIN_S
-        started = []
-        for host in self.site.hosts:
-            nginx = self.nginx(host.name)
-            started.append((nginx, self._launch(host.name, nginx.prepare(ports))))
-        for nginx, master in started:
-            nginx.wait_listening(master, deadline)
 
     def make_file(self, name: str, size: int) -> Path:
         """Random bytes that every host then serves as /files/NAME."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import ExitStack
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_interface
 from socket import AF_INET, AF_INET6
 
 from pyroute2 import IPRoute
@@ -54,6 +54,9 @@ HOST_SYSCTLS = {
     "ipv6/ip_nonlocal_bind": 1,
 }
 """Applications may listen at a virtual address before the host has it."""
+
+QUIET_SYSCTLS = {"ipv4/conf/all/arp_ignore": 1, "ipv4/conf/all/arp_announce": 2}
+"""Answer no ARP for an address on lo, and ask with none: what agents set where there is one."""
 
 WHOLE_FRAMES_OFF = ["tx", "off", "tso", "off", "gso", "off"]
 
@@ -140,6 +143,7 @@ def _add_node(lab: str, node: Node, router: IPRoute, bridge: int) -> Cable | Non
     with _open(name) as ipr:
         device = _index(ipr, node.device)
         _set_addresses(ipr, device, node.addresses)
+        _set_addresses(ipr, _index(ipr, "lo"), tuple(map(ip_interface, node.loopback)))
         ipr.link("set", index=device, mtu=node.mtu, state="up")
         for gateway in node.gateways:
             ipr.route(
@@ -151,7 +155,8 @@ def _add_node(lab: str, node: Node, router: IPRoute, bridge: int) -> Cable | Non
 def _sysctls(node: Node) -> dict[str, int]:
     if node.forwards:
         return NODE_SYSCTLS | ROUTER_SYSCTLS
-    return NODE_SYSCTLS | (HOST_SYSCTLS if node.kind is Kind.HOST else {})
+    host = HOST_SYSCTLS if node.kind is Kind.HOST else {}
+    return NODE_SYSCTLS | host | (QUIET_SYSCTLS if node.loopback else {})
 
 
 def _lay_cable(lab: str, node: Node, router: IPRoute) -> Cable | None:

@@ -5,6 +5,9 @@
 | anything not below | 200, `host NAME METHOD URI` |
 | GET /files/NAME, /a/files/NAME, /b/files/NAME | the lab's shared file |
 | PUT or POST /upload/NAME, /a/upload/NAME, /b/upload/NAME | 201 or 204; the body is kept |
+
+At ports of endpoints of their own, each answer has a header `Endpoint: ADDRESS:PORT`. Behind TLS,
+the certificate's name is the host's.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.errors import SystemRefusal
+from pointsman.lab.jobs import Job
 
 __all__ = ["Nginx"]
 
@@ -34,6 +38,10 @@ http {{
         default $remote_addr;
         ~^::ffff:(?<ipv4>.+)$ $ipv4;
     }}
+    map $server_addr $own_address {{
+        default $server_addr;
+        ~^::ffff:(?<own_ipv4>.+)$ $own_ipv4;
+    }}
     log_format lab '$client $remote_port "$request" $status $host';
     access_log {dir}/access.log lab;
     sendfile on;
@@ -46,8 +54,20 @@ http {{
     fastcgi_temp_path {dir}/tmp/fastcgi;
     uwsgi_temp_path {dir}/tmp/uwsgi;
     scgi_temp_path {dir}/tmp/scgi;
+{servers}
     server {{
-{listen}
+        listen unix:{dir}/put.sock;
+        access_log off;
+        location ~ ^(?:/[ab])?/upload/([^/]+)$ {{
+            alias {dir}/uploads/$1;
+            dav_methods PUT;
+        }}
+    }}
+}}
+"""
+SERVER = """\
+    server {{
+{lines}
         location / {{ return 200 "host {host} $request_method $request_uri\\n"; }}
         location ~ ^(?:/[ab])?/files/([^/]+)$ {{ alias {files}/$1; }}
         location ~ ^(?:/[ab])?/upload/([^/]+)$ {{
@@ -62,18 +82,15 @@ http {{
             proxy_pass http://unix:{dir}/put.sock;
         }}
     }}
-    server {{
-        listen unix:{dir}/put.sock;
-        access_log off;
-        location ~ ^(?:/[ab])?/upload/([^/]+)$ {{
-            alias {dir}/uploads/$1;
-            dav_methods PUT;
-        }}
-    }}
-}}
 """
-LOOK_EVERY_S = 0.01
 LISTEN = "        listen [::]:{port} ipv6only=off backlog=4096;"
+LISTEN_TLS = "        listen [::]:{port} ssl ipv6only=off backlog=4096;"
+TLS = """\
+        ssl_certificate {dir}/tls.crt;
+        ssl_certificate_key {dir}/tls.key;"""
+# Asking the socket costs a system call: only where it says something.
+OWN = '        add_header Endpoint "$own_address:$server_port" always;'
+LOOK_EVERY_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +112,44 @@ class Nginx:
         """What was put below /upload/, by its name."""
         return self.dir / "uploads"
 
-    def configuration(self, ports: Iterable[int]) -> str:
-        listen = "\n".join(LISTEN.format(port=port) for port in sorted(set(ports)))
-        return CONFIGURATION.format(host=self.host, dir=self.dir, files=self.files, listen=listen)
+    def configuration(self, web: Job | None, tls: Job | None) -> str:
+        own = web.own_ports if web else ()
+        plain = [port for port in web.ports if port not in own] if web else []
+        servers = [
+            self._server(LISTEN, plain),
+            self._server(LISTEN, own, OWN),
+            self._server(LISTEN_TLS, tls.ports if tls else (), TLS.format(dir=self.dir)),
+        ]
+        return CONFIGURATION.format(dir=self.dir, servers="\n".join(servers))
 
-    def prepare(self, ports: Iterable[int]) -> list[str]:
+    def _server(self, listen: str, ports: Iterable[int], *lines: str) -> str:
+        listens = [listen.format(port=port) for port in ports]
+        if not listens:
+            return ""
+        text = "\n".join([*listens, *lines])
+        return SERVER.format(host=self.host, dir=self.dir, files=self.files, lines=text)
+
+    def prepare(self, web: Job | None, tls: Job | None = None) -> list[str]:
         """Lays out its directory; returns the command line that runs it in the foreground."""
         for directory in (self.dir / "tmp", self.uploads):
             directory.mkdir(parents=True)
+        if tls is not None:
+            self._make_certificate()
         path = self.dir / "nginx.conf"
-        path.write_text(self.configuration(ports))
+        path.write_text(self.configuration(web, tls))
         errors = str(self.dir / "error.log")
         return ["nginx", "-e", errors, "-c", str(path), "-g", "daemon off;"]
+
+    def _make_certificate(self) -> None:
+        argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        argv += ["-nodes", "-days", "7", "-subj", f"/CN={self.host}"]
+        argv += ["-keyout", str(self.dir / "tls.key"), "-out", str(self.dir / "tls.crt")]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemRefusal(
+                f"a certificate for host {self.host}: {done.stderr.strip()}",
+                "see that openssl works",
+            )
 
     def wait_listening(self, master: subprocess.Popen[Any], deadline: float) -> None:
         """`deadline` is of time.monotonic(). Raises SystemRefusal with nginx's own words."""

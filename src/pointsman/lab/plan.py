@@ -29,6 +29,7 @@ from pointsman.config.model import (
     XdpMode,
 )
 from pointsman.errors import SiteError
+from pointsman.lab.jobs import loopback_addresses, own_addresses
 
 __all__ = ["LAN", "ROUTER", "FarNetwork", "Kind", "Node", "Plan", "Route", "make_plan"]
 
@@ -78,6 +79,8 @@ class Node:
     """Of the cable, each way."""
     forwards: bool = False
     """Its own stack does, too."""
+    loopback: tuple[Address, ...] = ()
+    """Virtual addresses that it takes packets for, and tells nobody."""
 
     @property
     def on_lan(self) -> bool:
@@ -167,9 +170,10 @@ def _lan_nodes(site: Site, lab: Lab, router: tuple[Interface, ...]) -> Iterable[
         yield replace(made, native_xdp=unit.xdp is XdpMode.NATIVE, forwards=forwards)
     for host in site.hosts:
         if host.name in far:
-            yield _far_host(host, far[host.name])
+            yield _far_host(site, host, far[host.name])
             continue
-        made = node(Kind.HOST, host.name, host.interface, host.addresses)
+        made = node(Kind.HOST, host.name, host.interface, own_addresses(site, host.name))
+        made = replace(made, loopback=tuple(loopback_addresses(site, host.name)))
         if host.name in lab.gateways:
             unit = units[lab.gateways[host.name]]
             families = {address.version for address in host.addresses}
@@ -179,11 +183,13 @@ def _lan_nodes(site: Site, lab: Lab, router: tuple[Interface, ...]) -> Iterable[
         yield node(Kind.BYSTANDER, bystander.name, NODE_DEVICE, bystander.addresses)
 
 
-def _far_host(host: Host, network: Network) -> Node:
+def _far_host(site: Site, host: Host, network: Network) -> Node:
     """Behind a second router, whose port has its network's first addresses."""
     networks = {n.version: n for n in (network.ipv4, network.ipv6) if n is not None}
-    own = tuple(ip_interface((a, networks[a.version].prefixlen)) for a in host.addresses)
-    router = tuple(_first_address(f"host {host.name}", interface) for interface in own)
+    addresses = own_addresses(site, host.name)
+    own = tuple(ip_interface((a, networks[a.version].prefixlen)) for a in addresses)
+    first = (_first_address(f"host {host.name}", interface) for interface in own)
+    router = tuple(dict.fromkeys(first))
     gateways = _one_of_a_family(interface.ip for interface in router)
     return Node(host.name, Kind.HOST, host.interface, own, gateways, router)
 
