@@ -344,9 +344,10 @@ class MatchKey(Record):
     """Exact conditions: (rule set, class, text) -> the rules it satisfies."""
 
     SIZE: ClassVar[int] = 128
-    LAYOUT: ClassVar[Layout] = Layout("H", "H", "124s")
+    LAYOUT: ClassVar[Layout] = Layout("H", "B", "B", "124s")
     ruleset: int
     match_class: int
+    bytes: int
     text: bytes
 
 

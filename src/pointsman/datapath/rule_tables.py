@@ -100,7 +100,7 @@ def _dense(bits: int) -> abi.RuleBits:
 
 
 def _match_key(number: int, match_class: int, text: bytes) -> abi.MatchKey:
-    return abi.MatchKey(number, match_class, text.ljust(abi.MATCH_TEXT, b"\0"))
+    return abi.MatchKey(number, match_class, len(text), text.ljust(abi.MATCH_TEXT, b"\0"))
 
 
 def _prefix_key(number: int, match_class: int, text: bytes) -> abi.PrefixKey:

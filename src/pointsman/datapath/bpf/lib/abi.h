@@ -226,7 +226,8 @@ struct ruleset {
  * hosts and of headers are in lower case; headers read "name\0value", cookies and queries "name=value". */
 struct match_key {
 	__u16 ruleset;
-	__u16 match_class; /* enum match_class */
+	__u8 match_class; /* enum match_class */
+	__u8 bytes; /* of the text: a client's may end with zeros of its own */
 	__u8 text[MATCH_TEXT];
 };
 

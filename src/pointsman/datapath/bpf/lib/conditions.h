@@ -61,7 +61,7 @@ __noinline int note_found(__u32 class, __u64 summary, __u32 first)
 
 static __always_inline void copy_text(struct scratch *s, __u32 at, __u32 from, __u32 bytes)
 {
-	if (at > MATCH_TEXT || !bytes || bytes > MATCH_TEXT || from >= SEGMENT_MAX - MATCH_TEXT)
+	if (at > MATCH_TEXT || !bytes || bytes > MATCH_TEXT || from >= SEGMENT_MAX)
 		return;
 	bpf_probe_read_kernel(s->text + at, bytes, s->segment + from);
 }
@@ -86,9 +86,10 @@ __noinline int look_up(__u32 class, __u32 from, __u32 bytes, __u32 name, __u32 n
 	struct scratch *s = scratch_get();
 	struct rule_set *rules;
 
-	if (!s || bytes > MATCH_TEXT || name_bytes >= MATCH_TEXT || name_bytes + 1 + bytes > MATCH_TEXT + !name_bytes)
+	if (!s || bytes > MATCH_TEXT || name_bytes > MATCH_TEXT ||
+	    bytes + name_bytes + (name_bytes ? 1 : 0) > MATCH_TEXT)
 		return 0; /* longer than any condition can be */
-	put_text(s, from, bytes, name, name_bytes);
+	s->match.bytes = put_text(s, from, bytes, name, name_bytes);
 	s->match.ruleset = s->ruleset;
 	s->match.match_class = class;
 	rules = bpf_map_lookup_elem(&matches, &s->match);

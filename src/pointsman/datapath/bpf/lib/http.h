@@ -84,12 +84,9 @@ static __always_inline void end_of_host(const struct http_reader *r)
 /* Which header is it? Names are in lower case by now. */
 static __always_inline enum http_field field_of(const struct http_reader *r)
 {
-	const __u8 *name = r->s->segment + (r->name & (SEGMENT_MAX / 2 - 1));
-
-	if (r->name_bytes == 4 && name[0] == 'h' && name[1] == 'o' && name[2] == 's' && name[3] == 't')
+	if (r->name_bytes == 4 && segment_begins(r->s, r->name, "host", 4))
 		return FIELD_HOST;
-	if (r->name_bytes == 6 && name[0] == 'c' && name[1] == 'o' && name[2] == 'o' &&
-	    name[3] == 'k' && name[4] == 'i' && name[5] == 'e')
+	if (r->name_bytes == 6 && segment_begins(r->s, r->name, "cookie", 6))
 		return FIELD_COOKIE;
 	return FIELD_OTHER;
 }
@@ -231,13 +228,10 @@ static __always_inline void target_byte(struct http_reader *r, __u8 c)
 	}
 }
 
-/* Whether segment[start, pos) begins with "HTTP/1.", with the CR if any. */
+/* Whether segment[start, pos), the CR included, is a version that we know. */
 static __always_inline bool is_http1(const struct http_reader *r)
 {
-	const __u8 *v = r->s->segment + (r->start & (SEGMENT_MAX / 2 - 1));
-
-	return r->pos - r->start >= 8 && v[0] == 'H' && v[1] == 'T' && v[2] == 'T' && v[3] == 'P' &&
-	       v[4] == '/' && v[5] == '1' && v[6] == '.';
+	return r->pos - r->start >= 8 && segment_begins(r->s, r->start, "HTTP/1.", 7);
 }
 
 /* Headers are read only if some rule asks for them. */

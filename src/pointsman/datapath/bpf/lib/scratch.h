@@ -6,6 +6,7 @@
 #include "base.h"
 
 #define SEGMENT_MAX 2048
+#define BEGINNING_MAX 32
 #define TEXT_ROOM 256 /* a condition's text while it is put together; only MATCH_TEXT count */
 
 struct scratch {
@@ -50,14 +51,14 @@ static __always_inline __u32 segment16(const struct scratch *s, __u32 at)
 	return segment8(s, at) << 8 | segment8(s, at + 1);
 }
 
-/* Whether segment[at, …) begins with these bytes. Without a branch a byte: each would double the ways
+/* Whether segment[at, …) begins with these bytes, BEGINNING_MAX of them at most. Without a branch a byte: each would double the ways
  * that the verifier walks. */
 static __always_inline bool segment_begins(const struct scratch *s, __u32 at, const char *text, __u32 bytes)
 {
 	const __u8 *here = s->segment + at;
 	__u8 different = 0;
 
-	if (at > SEGMENT_MAX / 2)
+	if (at > SEGMENT_MAX - BEGINNING_MAX)
 		return false;
 #pragma unroll
 	for (__u32 i = 0; i < bytes; i++)
