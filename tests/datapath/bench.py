@@ -55,7 +55,7 @@ class Outcome:
 
 
 class UnitBench:
-    """Service 0 inspected, service 1 plain, three hosts behind the loopback (site_file.py)."""
+    """Service 0 inspected, service 1 plain, three hosts, all behind the loopback (site_file.py)."""
 
     def __init__(self, site: Site, key: bytes) -> None:
         self.site, self.key = site, key

@@ -54,10 +54,13 @@ class Client:
     service_port: int = 81
     isn: int = 0x01020304
     proto: int = 6
+    address: str | None = None
+    """If it is not the usual one."""
 
     @property
     def four_tuple(self) -> tuple[str, str, int, int]:
-        return CLIENT[self.version], VIP[self.version], self.port, self.service_port
+        address = self.address or CLIENT[self.version]
+        return address, VIP[self.version], self.port, self.service_port
 
     def packet(self, payload: bytes = b"", **tcp: Any) -> Packet:
         """From the IP header on."""

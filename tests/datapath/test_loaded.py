@@ -20,6 +20,7 @@ FRAME = bytes(60)
 XDP_PASS, TC_NEXT = 2, -1
 UNIT_CONFIG = abi.UnitConfig(
     tag_key=KEY,
+    choose_key=KEY,
     life=(1, 2, 3, 4, 5),
     tunnel4=bytes(4),
     tunnel6=bytes(16),
@@ -40,6 +41,7 @@ UNIT_SIZES = UnitSizes(
     services=2,
     listens=8,
     pools=2,
+    cards=1500,
     rulesets=1,
     rules=7,
     rule_words=9,
@@ -51,7 +53,7 @@ HOST_SIZES = HostSizes(max_mappings=1000, units=2)
 
 def test_unit_has_maps_of_the_sizes_that_follow() -> None:
     with UnitDatapath(UNIT_SIZES, UNIT_CONFIG) as unit:
-        assert len(unit.cards) == 2 * 2 * abi.MAX_DECK
+        assert len(unit.cards) == 2 * 1500
         assert len(unit.traffic) == 6
         assert len(unit.rule_pools) == 7
         assert len(unit.rule_words) == 9
@@ -83,8 +85,8 @@ def test_tables_hold_what_the_site_says() -> None:
         assert list(unit.prefixes.items()) == [(prefix, rules)]
         unit.prefixes.clear()
         assert list(unit.prefixes.items()) == []
-        unit.cards.set_many(abi.MAX_DECK, [0, 1, 2])
-        assert unit.cards.values(abi.MAX_DECK, 4) == [0, 1, 2, 0]
+        unit.cards.set_many(1500, [0, 1, 2])
+        assert unit.cards.values(1500, 4) == [0, 1, 2, 0]
         fields = bytes(4), bytes(4), bytes(6), bytes(6), 7, 0, bytes(4), bytes(2), 0
         unit.endpoints4.set(2, abi.Endpoint4(*fields, abi.EndpointFlag.USABLE))
         assert unit.endpoints4.get(2).flags == abi.EndpointFlag.USABLE

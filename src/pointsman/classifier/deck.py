@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import gcd
 
 __all__ = [
-    "MAX_CARDS",
+    "SMALL_DECK",
     "Weights",
     "build_deck",
     "linear_deck",
@@ -19,14 +19,14 @@ __all__ = [
     "round_robin_deck",
 ]
 
-MAX_CARDS = 1024
-"""MAX_DECK of the packet programs."""
+SMALL_DECK = 1024
+"""Cards that every pool has room for: the shares of a few endpoints are exact."""
 
 Weights = Sequence[tuple[int, int]]
 """Cards (numbers of endpoints) and how often, relative to each other, each is wanted (≥ 0)."""
 
 
-def build_deck(weights: Weights, max_cards: int = MAX_CARDS) -> list[int]:
+def build_deck(weights: Weights, max_cards: int = SMALL_DECK) -> list[int]:
     """Cards so that dealing them in turn gives each endpoint its share.
 
     An endpoint's cards lie as far apart as they can (smooth weighted round robin), so that none
@@ -38,19 +38,19 @@ def build_deck(weights: Weights, max_cards: int = MAX_CARDS) -> list[int]:
     return _spread(_tokens(weights, max_cards))
 
 
-def round_robin_deck(weights: Weights, max_cards: int = MAX_CARDS) -> list[int]:
+def round_robin_deck(weights: Weights, max_cards: int = SMALL_DECK) -> list[int]:
     """One card each, whatever the weight; none for weight 0."""
     return [card for card, _ in _tokens([(card, min(w, 1)) for card, w in weights], max_cards)]
 
 
-def most_tokens_first_deck(weights: Weights, max_cards: int = MAX_CARDS) -> list[int]:
+def most_tokens_first_deck(weights: Weights, max_cards: int = SMALL_DECK) -> list[int]:
     """Always a card of the endpoint that has most left; of several, the first named."""
     tokens = _tokens(weights, max_cards)
     levels = range(max((count for _, count in tokens), default=0), 0, -1)
     return [card for level in levels for card, count in tokens if count >= level]
 
 
-def linear_deck(weights: Weights, max_cards: int = MAX_CARDS) -> list[int]:
+def linear_deck(weights: Weights, max_cards: int = SMALL_DECK) -> list[int]:
     """All cards of the first endpoint, then all of the second, and so on."""
     return [card for card, count in _tokens(weights, max_cards) for _ in range(count)]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
+from itertools import accumulate
 
-from pointsman.classifier.deck import build_deck
+from pointsman.classifier.choose import Candidate, cards_for, room_for
+from pointsman.classifier.maglev import identity
 from pointsman.classifier.rules import Compiled, compile_rules
 from pointsman.classifier.secrets import SLOTS, cookie_secret, epoch_at, live_epochs
-from pointsman.config.endpoints import Deck, decks
-from pointsman.config.model import Address, Inspect, Protocol, Service, Site
+from pointsman.config.endpoints import Deck, Endpoint, decks
+from pointsman.config.model import Address, Choose, Inspect, Protocol, Service, Site
 from pointsman.datapath import abi
 from pointsman.datapath.addresses import service_key4, service_key6
+from pointsman.datapath.live import LiveCounts
 from pointsman.datapath.rule_tables import RuleTables
 from pointsman.datapath.unit import UnitDatapath
 
@@ -25,6 +29,12 @@ IP_PROTOCOL = {
     Protocol.AH: 51,
 }
 """IANA's numbers."""
+POLICIES = {
+    Choose.CLIENT_IP: abi.Choose.BY_CLIENT,
+    Choose.MAGLEV: abi.Choose.BY_FLOW,
+    Choose.TWO_CHOICES: abi.Choose.LESS_LOADED,
+}
+"""The others differ in the order of cards alone."""
 RCV_WSCALE = 7
 """What Linux itself offers with the default 6 MB of tcp_rmem."""
 VIP_MARK = (0, 0)
@@ -55,13 +65,17 @@ class Classifier:
         self._site = site
         self._key = cluster_key
         self._mss = mss
+        self.live = LiveCounts(datapath)
         self._decks = decks(site)
+        rooms = [2 * room_for(deck.choose, len(deck.endpoints)) for deck in self._decks]
+        self._first = list(accumulate(rooms, initial=0))
         self._numbers = {(deck.service, deck.pool): deck.number for deck in self._decks}
 
     def fill(self, compiled: Sequence[Compiled], wall_s: float) -> None:
         """Writes the whole configuration. Before the program is attached."""
         self.rotate(wall_s)
         for deck in self._decks:
+            self.live.weigh((each.number, each.member.weight) for each in deck.endpoints)
             self._deal_in(deck)
         self._write_rules(compiled)
         for number, service in enumerate(self._site.services):
@@ -83,11 +97,31 @@ class Classifier:
             for number, service in enumerate(self._site.services)
         }
 
+    def live_report(self) -> dict[str, dict[str, int]]:
+        """Service and host to connections that live, as far as their clients' packets tell."""
+        report: dict[str, Counter[str]] = {
+            service.name: Counter() for service in self._site.services
+        }
+        connections = self.live.connections()
+        for deck in self._decks:
+            for each in deck.endpoints:
+                name = self._site.hosts[each.host].name
+                report[deck.service][name] += connections[each.number]
+        return {service: dict(hosts) for service, hosts in report.items()}
+
     def _deal_in(self, deck: Deck) -> None:
-        cards = build_deck([(each.number, each.member.weight) for each in deck.endpoints])
-        first = deck.number * 2 * abi.MAX_DECK
+        cards = cards_for(deck.choose, [self._candidate(each) for each in deck.endpoints])
+        first = self._first[deck.number]
         self._datapath.cards.set_many(first, cards)
-        self._datapath.pools.set(deck.number, abi.Pool(first, len(cards)))
+        how = POLICIES.get(deck.choose, abi.Choose.IN_TURN)
+        value = abi.Pool(first, len(cards) | how << abi.POOL_SIZE_BITS)
+        self._datapath.pools.set(deck.number, value)
+
+    def _candidate(self, endpoint: Endpoint) -> Candidate:
+        member, host = endpoint.member, self._site.hosts[endpoint.host]
+        addresses = [str(address) for address in member.addresses or host.addresses]
+        who = identity(host.name, addresses, member.port or 0)
+        return Candidate(endpoint.number, member.weight, who)
 
     def _write_rules(self, compiled: Sequence[Compiled]) -> None:
         tables = RuleTables(self._datapath)

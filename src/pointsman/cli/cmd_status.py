@@ -32,18 +32,20 @@ def register(app: typer.Typer) -> None:
         console = Console()
         console.print(f"{document['role']} {document['node']}, version {document['version']}")
         if "traffic" in document:
-            console.print(_traffic(document["traffic"]))
+            console.print(_traffic(document["traffic"], document["live"]))
         console.print(_reasons(document["reasons"]))
 
 
-def _traffic(traffic: object) -> Table:
-    table = Table("service", "host", "connections", "packets", "bytes")
+def _traffic(traffic: object, live: object) -> Table:
+    table = Table("service", "host", "live", "connections", "packets", "bytes")
     assert isinstance(traffic, dict)
+    assert isinstance(live, dict)
     for service, hosts in traffic.items():
         for host, total in hosts.items():
             table.add_row(
                 service,
                 host,
+                str(live[service][host]),
                 *(str(total[column]) for column in ("connections", "packets", "bytes")),
             )
     return table

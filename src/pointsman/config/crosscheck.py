@@ -11,8 +11,8 @@ from pointsman.config.model import Address, Member, Protocol, Role, Service, Sit
 
 __all__ = ["Finding", "Path", "crosscheck"]
 
-MAX_DECK = 1024
-"""Cards that a pool has in the packet programs (MAX_DECK of abi.h): each host needs one."""
+MAX_MEMBERS = 16_384
+"""Of one pool: more take long to lay out, and get too few places of a hash table."""
 FAMILY = {4: "IPv4", 6: "IPv6"}
 
 
@@ -183,11 +183,11 @@ def _references(site: Site) -> Iterator[Finding]:
             ((("pools", i, "members", j), _endpoint_name(m)) for j, m in enumerate(pool.members)),
             "endpoint",
         )
-        if sum(member.weight > 0 for member in pool.members) > MAX_DECK:
+        if len(pool.members) > MAX_MEMBERS:
             yield Finding(
                 ("pools", i, "members"),
-                f"more than {MAX_DECK} members with a weight",
-                "make it several pools, or set weights to 0",
+                f"more than {MAX_MEMBERS} members",
+                "make it several pools",
             )
     for i, service in enumerate(site.services):
         if service.pool not in pools:

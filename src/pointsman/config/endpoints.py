@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from pointsman.config.model import Address, Forward, Host, Member, Service, Site
+from pointsman.config.model import Address, Choose, Forward, Host, Member, Service, Site
 
 __all__ = ["Deck", "Endpoint", "decks", "destination", "endpoint_id", "endpoints", "own_address"]
 
@@ -32,6 +32,7 @@ class Deck:
     number: int
     service: str
     pool: str
+    choose: Choose
     endpoints: tuple[Endpoint, ...]
 
 
@@ -47,7 +48,7 @@ def decks(site: Site) -> list[Deck]:
                 Endpoint(count + place, service, member, hosts[member.host])
                 for place, member in enumerate(pools[name].members)
             ]
-            found.append(Deck(len(found), service.name, name, tuple(members)))
+            found.append(Deck(len(found), service.name, name, pools[name].choose, tuple(members)))
             count += len(members)
     return found
 

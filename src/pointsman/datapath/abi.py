@@ -17,8 +17,8 @@ __all__ = [
     "FLOW_STATES",
     "MATCH_CLASSES",
     "MATCH_TEXT",
-    "MAX_DECK",
     "MAX_RULES",
+    "POOL_SIZE_BITS",
     "PROGRAMS",
     "RULE_WORDS",
     "SECRET_SLOTS",
@@ -26,6 +26,7 @@ __all__ = [
     "Bundle",
     "BundleFlag",
     "BundleKind",
+    "Choose",
     "CookieClock",
     "Endpoint4",
     "Endpoint6",
@@ -60,13 +61,14 @@ __all__ = [
     "ServiceKey4",
     "ServiceKey6",
     "SiphashKey",
+    "Standing",
     "Traffic",
     "UnitConfig",
     "UnitFlag",
 ]
 
 TICK_SHIFT = 30
-MAX_DECK = 1024
+POOL_SIZE_BITS = 24
 MAX_RULES = 4096
 RULE_WORDS = 64
 MATCH_TEXT = 124
@@ -274,6 +276,15 @@ class Service(Record):
     pool: int
 
 
+class Choose(IntEnum):
+    """How a pool's next endpoint is found among its cards (R-B12)."""
+
+    IN_TURN = 0
+    BY_CLIENT = 1
+    BY_FLOW = 2
+    LESS_LOADED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Pool(Record):
     """A pool's deck (R-B11) for one service: cards[first … first + size) are endpoints."""
@@ -281,7 +292,17 @@ class Pool(Record):
     SIZE: ClassVar[int] = 8
     LAYOUT: ClassVar[Layout] = Layout("I", "I")
     first: int
-    size: int
+    deck: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing(Record):
+    """What Python knows of an endpoint's load."""
+
+    SIZE: ClassVar[int] = 8
+    LAYOUT: ClassVar[Layout] = Layout("I", "I")
+    lost: int
+    weight: int
 
 
 class MatchClass(IntEnum):
@@ -504,11 +525,12 @@ class UnitFlag(IntFlag):
 class UnitConfig(Record):
     """`struct unit_config` of abi.h."""
 
-    SIZE: ClassVar[int] = 96
+    SIZE: ClassVar[int] = 112
     LAYOUT: ClassVar[Layout] = Layout(
-        SiphashKey, "5I", "4s", "16s", "2s", "H", "I", "4s", "16s", "H", "H", "I", "4x"
+        SiphashKey, SiphashKey, "5I", "4s", "16s", "2s", "H", "I", "4s", "16s", "H", "H", "I", "4x"
     )
     tag_key: SiphashKey
+    choose_key: SiphashKey
     life: tuple[int, ...]
     tunnel4: bytes
     tunnel6: bytes

@@ -7,7 +7,7 @@ fields are bytes on both sides, so they are never swapped by mistake.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -122,6 +122,10 @@ class Layout:
             values[index] = decode(values[index])
         return values
 
+    def rows(self, data: bytes) -> Iterator[tuple[Any, ...]]:
+        """Many structs one behind the other, quickly: arrays and nested structs stay bytes."""
+        return self._struct.iter_unpack(data)
+
 
 _Part = tuple[str, Callable[[Any], Any] | None, Callable[[Any], Any] | None]
 
@@ -176,6 +180,11 @@ class Record:
     def unpack(cls, data: bytes) -> Self:
         """ValueError unless `data` has `SIZE` bytes."""
         return cls(*cls.LAYOUT.unpack(data))
+
+    @classmethod
+    def rows(cls, data: bytes) -> Iterator[tuple[Any, ...]]:
+        """The fields of each of an array of structs, in order; arrays and nested ones as bytes."""
+        return cls.LAYOUT.rows(data)
 
 
 @dataclass(frozen=True, slots=True)

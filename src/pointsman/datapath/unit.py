@@ -31,6 +31,8 @@ class UnitSizes:
     listens: int
     """Address and port of all services together, and a mark of each address."""
     pools: int
+    cards: int
+    """That all pools together may have in play; there is room for as many to fill."""
     rulesets: int
     rules: int
     """Of all services together, as the next three are."""
@@ -51,8 +53,10 @@ class UnitSizes:
             "services4": self.listens,
             "services6": self.listens,
             "pools": self.pools,
-            "cards": self.pools * 2 * abi.MAX_DECK,
+            "cards": 2 * self.cards,
             "cursors": self.pools,
+            "live": self.endpoints,
+            "standings": self.endpoints,
             "rulesets": self.rulesets,
             "rule_pools": self.rules,
             "rule_words": self.rule_words,
@@ -75,6 +79,7 @@ class UnitDatapath(Loaded):
         self, sizes: UnitSizes, config: abi.UnitConfig, *, path: Path = UNIT_OBJECT
     ) -> None:
         super().__init__(BpfObject(path), config, sizes.entries())
+        self.config = config
         with self.closed_on_error():
             self._open_flows()
             self._open_choices()
@@ -105,6 +110,8 @@ class UnitDatapath(Loaded):
         self.pools = Array(self.map("pools"), RecordCodec(abi.Pool))
         self.cards = Array(self.map("cards"), U32)
         self.cursors = Array(self.map("cursors"), U32)
+        self.live = Array(self.map("live"), U32)
+        self.standings = Array(self.map("standings"), RecordCodec(abi.Standing))
 
     def _open_inspection(self) -> None:
         rules = RecordCodec(abi.RuleSet)

@@ -34,6 +34,9 @@ log = structlog.get_logger()
 REFRESH_LIMIT_S = 0.05
 """Least time between two looks at the neighbours, however many events there are."""
 REFRESH_ANYWAY_S = 10.0
+RECOUNT_S = 30.0
+RECOUNT_PAUSE_S = 0.02
+"""Between two batches of routes: a recount of a million takes some seconds, and little of a CPU."""
 RESOLVE_S = 1.0
 """How long a start waits for hosts to answer, before it goes on with those that did."""
 
@@ -103,7 +106,9 @@ class _Daemon:
         log.info("ready", node=self._unit.name, interface=self._unit.interface)
         try:
             await run_until_signal(
-                socket_path, self.report, [self._keep_next_hops(), self._rotate_secrets()]
+                socket_path,
+                self.report,
+                [self._keep_next_hops(), self._rotate_secrets(), self._recount_live()],
             )
         finally:
             asyncio.get_running_loop().remove_reader(self._watch)
@@ -120,6 +125,7 @@ class _Daemon:
             "pid": os.getpid(),
             "hosts": self.forwarder.hosts_report(),
             "traffic": self.forwarder.traffic_report(),
+            "live": self.classifier.live_report(),
             "undecided": self.classifier.undecided_report(),
             "reasons": reason_report(self._datapath, Where.UNIT),
         }
@@ -162,3 +168,11 @@ class _Daemon:
         while True:
             await asyncio.sleep(next_epoch_s(time.time()))
             self.classifier.rotate(time.time())
+
+    async def _recount_live(self) -> None:
+        while True:
+            await asyncio.sleep(RECOUNT_S)
+            recount = self.classifier.live.begin()
+            while await asyncio.to_thread(recount.step):
+                await asyncio.sleep(RECOUNT_PAUSE_S)
+            recount.settle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pointsman.classifier.choose import choosing_key, room_for
 from pointsman.classifier.rules import Compiled
 from pointsman.config.endpoints import decks
 from pointsman.config.model import OtherPorts, Role, Site, Unit
@@ -31,6 +32,7 @@ def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSize
         services=len(site.services),
         listens=sum(len(s.addresses) * (len(s.listens) + 1) for s in site.services),
         pools=len(found),
+        cards=sum(room_for(deck.choose, len(deck.endpoints)) for deck in found),
         rulesets=len(site.services),
         rules=sum(rules.rules for rules in compiled),
         rule_words=words_needed(compiled),
@@ -59,6 +61,7 @@ def unit_config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
     if site.other_ports is OtherPorts.PASS:
         flags |= abi.UnitFlag.PASSES_OTHER_PORTS
     return abi.UnitConfig(
+        choose_key=abi.SiphashKey.unpack(choosing_key(cluster_key)),
         tag_key=abi.SiphashKey.unpack(tag_key(cluster_key)),
         life=life,
         tunnel4=tunnel.get(4, bytes(4)),

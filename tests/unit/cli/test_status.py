@@ -21,6 +21,7 @@ DOCUMENT: dict[str, object] = {
     "node": "u1",
     "version": "1.2.3",
     "traffic": {"web": {"h1": TOTAL}},
+    "live": {"web": {"h1": 2}},
     "reasons": {"tunnelled": 37, "bad_tag": 0},
 }
 
@@ -60,7 +61,7 @@ def test_tables_show_traffic_and_what_was_counted(tmp_path: Path) -> None:
     out = ask(tmp_path)
     assert out.startswith("unit u1, version 1.2.3\n")
     words = [set(line.replace("│", " ").split()) for line in out.splitlines()]
-    assert {"web", "h1", "3", "40", "5000"} in words
+    assert {"web", "h1", "2", "3", "40", "5000"} in words
     assert {"tunnelled", "37"} in words
     assert "bad_tag" not in out
 

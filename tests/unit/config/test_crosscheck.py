@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from site_edits import SITE, WEB, Document, Edit, findings, node, the_only
 
-from pointsman.config.crosscheck import MAX_DECK, Finding
+from pointsman.config.crosscheck import MAX_MEMBERS, Finding
 from pointsman.config.crosscheck_rules import MATCH_TEXT
 from pointsman.config.load import load_site
 from pointsman.datapath import abi
@@ -233,11 +233,10 @@ def test_family_that_no_service_has_is_needed_nowhere() -> None:
 
 def test_limits_are_the_packet_programs() -> None:
     assert MATCH_TEXT == abi.MATCH_TEXT
-    assert MAX_DECK == abi.MAX_DECK
 
 
-def test_every_host_of_a_pool_needs_a_card() -> None:
-    names = [f"g{i}" for i in range(1025)]
+def test_a_pool_has_so_many_members_and_no_more() -> None:
+    names = [f"g{i}" for i in range(MAX_MEMBERS + 1)]
 
     def edit(document: Document) -> None:
         del document["lab"]
@@ -248,16 +247,16 @@ def test_every_host_of_a_pool_needs_a_card() -> None:
             for i, name in enumerate(names)
         ]
 
-    def edit_and_drain_one(document: Document) -> None:
+    def edit_and_take_one_out(document: Document) -> None:
         edit(document)
-        document["pools"][0]["members"][7]["weight"] = 0
+        del document["pools"][0]["members"][7]
 
     assert the_only(findings(edit)) == Finding(
         ("pools", 0, "members"),
-        "more than 1024 members with a weight",
-        "make it several pools, or set weights to 0",
+        "more than 16384 members",
+        "make it several pools",
     )
-    assert findings(edit_and_drain_one) == []
+    assert findings(edit_and_take_one_out) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_record_of_another_size_is_refused(record: type[Record]) -> None:
 def test_fields_lie_where_c_puts_them() -> None:
     key = abi.FlowKey4(b"\xc0\x00\x02\x01", b"\xcb\x00\x71\x0a", b"\xc0\x01", b"\x00\x50", 6)
     assert key.pack().hex() == "c0000201cb00710ac001005006000000"
-    assert abi.Pool(first=1, size=0x01020304).pack().hex() == "0100000004030201"
+    assert abi.Pool(first=1, deck=0x01020304).pack().hex() == "0100000004030201"
 
 
 def test_hidden_fields_are_zero() -> None:
@@ -55,13 +57,22 @@ def test_nested_structs_and_arrays_keep_their_order() -> None:
     assert ruleset.pack()[16:].startswith(bits[0].pack() + bits[1].pack())
 
 
+def test_rows_of_an_array_are_the_fields_in_order() -> None:
+    notices = [abi.Notice(1, 128, bytes([i] * 4), bytes(8), b"\3" * 8) for i in range(3)]
+    rows = list(abi.Notice.rows(b"".join(notice.pack() for notice in notices)))
+    assert rows == [(n.version, n.kind, n.flow_id, n.nonce, n.tag) for n in notices]
+    assert list(abi.Notice.rows(b"")) == []
+    with pytest.raises(struct.error):
+        abi.Notice.rows(bytes(abi.Notice.SIZE + 1))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         abi.FlowKey4(b"\1" * 3, b"\2" * 4, b"\0\1", b"\0\1", 6),
         abi.FlowKey4(b"\1" * 5, b"\2" * 4, b"\0\1", b"\0\1", 6),
-        abi.Pool(first=-1, size=0),
-        abi.Pool(first=0, size=1 << 32),
+        abi.Pool(first=-1, deck=0),
+        abi.Pool(first=0, deck=1 << 32),
         abi.RuleBits(0, (0,) * (abi.RULE_WORDS - 1)),
         abi.Ruleset(0, 0, 0, 0, (abi.RuleBits(0, (0,) * abi.RULE_WORDS),) * 5),
     ],

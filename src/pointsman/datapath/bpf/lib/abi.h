@@ -13,7 +13,7 @@
 /* A tick is 2^30 ns (1.07 s): the clock of flow life, cheap to get by a shift. */
 #define TICK_SHIFT 30
 
-#define MAX_DECK 1024 /* cards of one deck */
+#define POOL_SIZE_BITS 24 /* of struct pool's deck: how many cards; what is above is enum choose */
 #define MAX_RULES 4096 /* rules of one service; a bitmap of them is RULE_WORDS words */
 #define RULE_WORDS (MAX_RULES / 64)
 #define MATCH_TEXT 124 /* longest text of one condition, bytes */
@@ -174,10 +174,24 @@ struct service {
 	__u32 pool; /* index in pools: of a plain service, or the default one */
 };
 
+/* How a pool's next endpoint is found among its cards (R-B12). */
+enum choose {
+	CHOOSE_IN_TURN = 0, /* card by card: their order is the policy */
+	CHOOSE_BY_CLIENT = 1, /* where the hash of the client's address points */
+	CHOOSE_BY_FLOW = 2, /* where the hash of addresses, ports and protocol points */
+	CHOOSE_LESS_LOADED = 3, /* of two drawn at random, who has fewer connections for his weight */
+};
+
 /* A pool's deck (R-B11) for one service: cards[first … first + size) are endpoints. */
 struct pool {
 	__u32 first;
-	__u32 size; /* 0: nobody can take a connection */
+	__u32 deck; /* low POOL_SIZE_BITS: size, 0 if nobody can take a connection; above: enum choose */
+};
+
+/* What Python knows of an endpoint's load. */
+struct standing {
+	__u32 lost; /* connections that are still counted in live, but ended without a word */
+	__u32 weight; /* how many it should have, relative to the others of its pool */
 };
 
 /* What a condition is about. A rule has one condition of a class at most. */
@@ -338,6 +352,7 @@ enum unit_flag {
 
 struct unit_config {
 	struct siphash_key tag_key;
+	struct siphash_key choose_key; /* of hashes that choose an endpoint; equal on all units */
 	__u32 life[FLOW_STATES]; /* ticks without a packet after which a flow in that state is gone */
 	__be32 tunnel4;
 	__be32 tunnel6[4];

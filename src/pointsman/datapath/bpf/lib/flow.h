@@ -6,6 +6,7 @@
 #include "base.h"
 #include "bundle.h"
 #include "finish.h"
+#include "live.h"
 #include "move.h"
 #include "packet.h"
 
@@ -67,12 +68,17 @@ static __always_inline void flow_advance(struct flow *flow, const struct packet 
 	if (p->tcp->rst) {
 		if (flow->state == FLOW_ZOMBIE)
 			return;
+		if (state_counts(flow->state))
+			live_add(flow->endpoint, -1);
 		flow->state = FLOW_ZOMBIE;
-	} else if (p->tcp->fin)
+	} else if (p->tcp->fin) {
+		if (state_counts(flow->state))
+			live_add(flow->endpoint, -1);
 		flow->state = FLOW_CLOSING;
-	else if (flow->state == FLOW_ZOMBIE)
+	} else if (flow->state == FLOW_ZOMBIE) {
+		live_add(flow->endpoint, 1);
 		flow->state = FLOW_OPEN;
-	else if (flow->state == FLOW_OPENING &&
+	} else if (flow->state == FLOW_OPENING &&
 		 (!(flow->flags & FLOW_INSPECTED) ||
 		  seq_after(bpf_ntohl(p->tcp->ack_seq), flow->isn + 1)))
 		flow->state = FLOW_OPEN;

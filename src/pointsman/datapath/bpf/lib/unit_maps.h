@@ -93,7 +93,7 @@ struct {
 	__type(value, struct pool);
 } pools SEC(".maps");
 
-/* cards: endpoints; every pool has two places of MAX_DECK cards, one in play, one to fill.
+/* cards: endpoints; every pool has two places, one in play, one to fill.
  * Owner: Python. Life: until its deck is replaced. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -110,6 +110,24 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } cursors SEC(".maps");
+
+/* live: endpoint -> connections begun less those whose end was seen; below 0 it has wrapped.
+ * Owner: forwarder and classifier. Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} live SEC(".maps");
+
+/* standings: endpoint -> its weight, and what live does not know.
+ * Owner: Python (site file, recounts of the routes). Life: until the next recount. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct standing);
+} standings SEC(".maps");
 
 /* rulesets: rule set index -> what its rules ask, class by class.
  * Owner: Python (compiled rules). Life: configuration. */
