@@ -10,6 +10,7 @@ from statistics import median
 from bench import XDP_TX, UnitBench
 from harness import MAX_TEMPLATES, Harness
 from host_bench import HostBench
+from memory import map_bytes
 from packets import Client
 from paths import (
     PacketPath,
@@ -26,7 +27,7 @@ from paths import (
 )
 from site_file import KEY, make_site
 
-__all__ = ["PathCost", "measure_packets"]
+__all__ = ["PathCost", "measure_memory", "measure_packets"]
 
 TABLE = 1_100_000
 """Routes the table takes: a million and some, so that a million fill it and none goes."""
@@ -36,6 +37,7 @@ RULES = (10, 100, 1000)
 SPREAD = 1 << 14
 """Connections over the endpoints."""
 FULL_TABLE = 1 << 16
+MILLION = 1_000_000
 
 
 @dataclass
@@ -174,3 +176,18 @@ def _open(meter: Meter, unit: UnitBench, flows: int) -> None:
     opening = opening_path(unit, flows)
     meter.once(opening, opening.program_fd)
     meter.once(opening, meter.harness.program_fd("insert4"))
+
+
+def measure_memory() -> dict[str, float]:
+    """What to MB of maps, in a unit made for a million routes of each family, a million open."""
+    with Harness() as harness:
+        before = map_bytes()
+        with UnitBench(large_site(2, MILLION), KEY) as unit:
+            _open(Meter(harness, 1, print), unit, MILLION)
+            sizes = [size for number, size in map_bytes().items() if number not in before]
+    *rest, smaller, larger = sorted(sizes)
+    return {
+        "per million connections, IPv4": (sum(rest) + smaller) / 1e6,
+        "per million connections, IPv6": (sum(rest) + larger) / 1e6,
+        "all maps of a unit for a million of each": sum(sizes) / 1e6,
+    }
