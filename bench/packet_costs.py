@@ -13,12 +13,15 @@ from host_bench import HostBench
 from memory import map_bytes
 from packets import Client
 from paths import (
+    MODE_PORTS,
     PacketPath,
     WrongOutput,
     acknowledgement,
     data_paths,
     host_paths,
     large_site,
+    mode_paths,
+    mode_site,
     opening_path,
     rule_site,
     scale_paths,
@@ -112,7 +115,10 @@ class Meter:
             cost.lookup.append(harness.run(lookup, repeat, clients=path.clients).ns - floor)
         if path.inserts:
             insert = harness.program_fd(f"insert{path.version}")
-            cost.insert.append(harness.run(insert, repeat, clients=path.clients).ns - floor)
+            made = harness.run(insert, repeat, clients=path.clients)
+            if made.verdict != XDP_TX:
+                raise WrongOutput(f"{path.name}: the floor does not insert it")
+            cost.insert.append(made.ns - floor)
         before = path.counts()
         run = harness.run(path.program_fd, repeat, clients=path.clients, tc=path.tc)
         path.check(run.verdict, run.frame, before, repeat)
@@ -126,6 +132,7 @@ def measure_packets(
     with Harness() as harness:
         meter = Meter(harness, rounds, say)
         _plain(meter)
+        _modes(meter)
         if scales:
             for rules in RULES:
                 _rules(meter, rules)
@@ -144,6 +151,18 @@ def _plain(meter: Meter) -> None:
                 path
                 for version in (4, 6)
                 for path in (*unit_paths(unit, version), *host_paths(host, version))
+            ]
+        )
+
+
+def _modes(meter: Meter) -> None:
+    with UnitBench(sized(mode_site(), TABLE), KEY) as unit:
+        meter.measure(
+            [
+                path
+                for version in (4, 6)
+                for mode in MODE_PORTS
+                for path in mode_paths(unit, version, *mode)
             ]
         )
 

@@ -13,8 +13,19 @@ from ipaddress import ip_address
 from bench import UnitBench
 from harness import Clients
 from host_bench import HostBench
-from packets import CLIENT, TUNNEL, VIP, Client, checksums_right, split
-from scapy.layers.inet import IP, TCP, UDP
+from packets import (
+    CLIENT,
+    ROUTER_MAC,
+    UNIT_MAC,
+    VIP,
+    Client,
+    checksums_right,
+    ip_of,
+    split,
+)
+from scapy.layers.inet import UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 from site_file import make_site
 
 from pointsman.config.model import Site
@@ -22,12 +33,15 @@ from pointsman.datapath import abi
 from pointsman.datapath.reasons import Reason
 
 __all__ = [
+    "MODE_PORTS",
     "PacketPath",
     "WrongOutput",
     "acknowledgement",
     "data_paths",
     "host_paths",
     "large_site",
+    "mode_paths",
+    "mode_site",
     "opening_path",
     "rule_site",
     "scale_paths",
@@ -39,10 +53,12 @@ REPEAT = 100_000
 NEW_FLOWS = 20_000
 """New connections in one measurement: few enough that a table of a million stays free."""
 HTTP_PORT, PLAIN_PORT = 80, 81
+MODE_PORTS = {("tunnel", "udp"): 90, ("half-nat", "tcp"): 91, ("l2", "tcp"): 92}
 HOSTS_PER_POOL = 625
 """So that 10,000 make 16 pools: templates, one a pool, stay in step with the clients' numbers."""
 STRIDE = 0x9E3779B1
 """Through all clients in an order far from that in which they came; 1 modulo 16."""
+BUNDLE_PORT = 7471
 XDP_TX, TC_NEXT = 3, -1
 FAMILY = {4: "IPv4", 6: "IPv6"}
 
@@ -86,7 +102,7 @@ class PacketPath:
             raise WrongOutput(f"{self.name}: {length} of {len(frame)} bytes to {network.dst}")
         if not checksums_right(frame):
             raise WrongOutput(f"{self.name}: wrong checksum")
-        if UDP in network and network.src == TUNNEL[self.version]:
+        if UDP in network and transport.dport == BUNDLE_PORT:
             inner = bytes(transport.payload)[abi.Bundle.SIZE :]
             if not checksums_right(frame[:14] + inner):
                 raise WrongOutput(f"{self.name}: wrong checksum in the bundle")
@@ -143,6 +159,61 @@ def unit_paths(unit: UnitBench, version: int) -> list[PacketPath]:
             destinations=frozenset({CLIENT[version]}),
         ),
     ]
+
+
+def mode_site() -> Site:
+    """A service for each way to forward that MODE_PORTS names."""
+    site = make_site().model_dump(mode="json")
+    services = [
+        {
+            "name": f"{forward}-{protocol}",
+            "addresses": [VIP[4], VIP[6]],
+            "protocol": protocol,
+            "port": port,
+            "forward": forward,
+            "pool": "all",
+        }
+        for (forward, protocol), port in MODE_PORTS.items()
+    ]
+    return Site.model_validate({**site, "services": services})
+
+
+def mode_paths(unit: UnitBench, version: int, forward: str, protocol: str) -> list[PacketPath]:
+    """A new flow of a service that forwards so, and the packets after its first."""
+    client = Client(version, service_port=MODE_PORTS[forward, protocol])
+    tcp = protocol == "tcp"
+    first, later = (client.syn(), acknowledgement(client)) if tcp else (datagram(client),) * 2
+    unit.send(first)
+    title = f"{forward}, {protocol.upper()}, {FAMILY[version]}"
+    return [
+        PacketPath(
+            f"established, {title}",
+            version,
+            [later],
+            unit.datapath.program_fd("forward"),
+            Reason.HIT,
+            unit.datapath.counts,
+            host_addresses(unit.site, version) | {VIP[version]},
+        ),
+        PacketPath(
+            f"new, {title}",
+            version,
+            [first],
+            unit.datapath.program_fd("forward"),
+            Reason.BUNDLED_DATAGRAM if forward == "tunnel" else Reason.PLUMBED,
+            unit.datapath.counts,
+            host_addresses(unit.site, version) | {VIP[version]},
+            repeat=NEW_FLOWS,
+            clients=Clients(),
+            inserts=True,
+        ),
+    ]
+
+
+def datagram(client: Client) -> bytes:
+    source, target, sport, dport = client.four_tuple
+    packet = ip_of(client.version, source, target) / UDP(sport=sport, dport=dport) / Raw(bytes(32))
+    return bytes(Ether(src=ROUTER_MAC, dst=UNIT_MAC) / packet)
 
 
 def data_paths(unit: UnitBench, request: bytes, name: str, connections: int) -> list[PacketPath]:
@@ -268,6 +339,3 @@ def large_site(endpoints: int, max_flows: int) -> Site:
     return Site.model_validate(
         {**site, "units": [unit], "hosts": hosts, "pools": pools, "services": services}
     )
-
-
-_ = IP, TCP

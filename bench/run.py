@@ -24,7 +24,7 @@ from budgets import judge
 from lab_loads import measure_loads
 from packet_costs import measure_memory, measure_packets
 from results import Results
-from tables import figures, put_between_marks, readme_table, tables
+from tables import figures, packets_table, put_between_marks, readme_table, tables
 
 __all__ = ["main"]
 
@@ -45,7 +45,7 @@ def main() -> int:
     results.packets = {path: cost.summary() for path, cost in costs.items()}
     results.memory = measure_memory()
     if options.packets:
-        print(tables(results)["packets"])
+        print(packets_table(results))
         return 0
     measure_loads(results, f"b{os.getpid():x}", say)
     missed = judge(results)

@@ -12,7 +12,7 @@ from loads import LOADS
 from results import Results
 from targets import TARGETS
 
-__all__ = ["figures", "put_between_marks", "readme_table", "tables"]
+__all__ = ["figures", "packets_table", "put_between_marks", "readme_table", "tables"]
 
 SHOWN = ("pointsman", "haproxy", "nginx")
 CPU_TITLES = {"keepalive": "keep-alive request", "close": "one-request connection"}
@@ -85,7 +85,7 @@ def tables(results: Results) -> dict[str, str]:
     rows = [*loads, *latency, *_cpu_rows(results, shown), *machine]
     return {
         "loads": f"{_markdown(head, rows)}\n\n{_note(results)}",
-        "packets": _packets(results),
+        "packets": packets_table(results),
         "memory": _markdown(
             ["memory of maps", "MB"], [[k, f"{v:,.1f}"] for k, v in results.memory.items()]
         ),
@@ -104,7 +104,8 @@ def _latency(results: Results, load: str, target: str) -> str:
     return f"{median(found.p50_ms):.2f} / {median(found.p99_ms):.1f}" if found else ""
 
 
-def _packets(results: Results) -> str:
+def packets_table(results: Results) -> str:
+    """What a packet costs on every path, beside the floors."""
     rows = [
         [
             path,

@@ -224,7 +224,7 @@ struct floor_packet {
 	__u32 seq;
 };
 
-/* A TCP segment's key; the same checks that the forwarder makes. */
+/* The key of a TCP segment or a UDP datagram as long as one's header; the forwarder checks as much. */
 static __always_inline bool parse4(struct xdp_md *ctx, struct floor_packet *p)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -233,9 +233,9 @@ static __always_inline bool parse4(struct xdp_md *ctx, struct floor_packet *p)
 	struct tcphdr *tcp = (void *)(ip + 1);
 
 	if ((void *)(tcp + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->version != 4 || ip->ihl != 5 ||
-	    ip->protocol != IPPROTO_TCP || ip->frag_off & bpf_htons(0x3fff))
+	    (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP) || ip->frag_off & bpf_htons(0x3fff))
 		return false;
-	p->key4 = (struct floor_key4){ .proto = IPPROTO_TCP };
+	p->key4 = (struct floor_key4){ .proto = ip->protocol };
 	__builtin_memcpy(&p->key4.saddr, &ip->saddr, 8);
 	__builtin_memcpy(&p->key4.sport, &tcp->source, 4);
 	p->seq = tcp->seq;
@@ -250,9 +250,9 @@ static __always_inline bool parse6(struct xdp_md *ctx, struct floor_packet *p)
 	struct tcphdr *tcp = (void *)(ip + 1);
 
 	if ((void *)(tcp + 1) > end || eth->h_proto != bpf_htons(ETH_P_IPV6) || ip->version != 6 ||
-	    ip->nexthdr != IPPROTO_TCP)
+	    (ip->nexthdr != IPPROTO_TCP && ip->nexthdr != IPPROTO_UDP))
 		return false;
-	p->key6 = (struct floor_key6){ .proto = IPPROTO_TCP };
+	p->key6 = (struct floor_key6){ .proto = ip->nexthdr };
 	__builtin_memcpy(p->key6.saddr, &ip->saddr, 32);
 	__builtin_memcpy(&p->key6.sport, &tcp->source, 4);
 	p->seq = tcp->seq;

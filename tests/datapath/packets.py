@@ -91,10 +91,10 @@ def split(frame: bytes) -> tuple[Packet, Packet]:
 
 
 def checksums_right(frame: bytes) -> bool:
-    """Whether IP and TCP checksums are what they would be if made afresh."""
+    """Whether checksums are what they would be if made afresh, or UDP has none."""
     packet = Ether(frame)
-    for layer, name in ((IP, "chksum"), (TCP, "chksum")):
-        if layer in packet:
+    for layer, name in ((IP, "chksum"), (TCP, "chksum"), (UDP, "chksum")):
+        if layer in packet and (layer is not UDP or packet[UDP].chksum):
             delattr(packet[layer], name)
     return bytes(Ether(bytes(packet))) == frame
 

@@ -11,11 +11,14 @@ from harness import Clients, Harness
 from host_bench import HostBench
 from packets import CLIENT, Client, split
 from paths import (
+    MODE_PORTS,
     PacketPath,
     WrongOutput,
     data_paths,
     host_paths,
     large_site,
+    mode_paths,
+    mode_site,
     opening_path,
     rule_site,
     scale_paths,
@@ -52,6 +55,13 @@ def test_every_path_of_the_unit(harness: Harness, unit: UnitBench, version: int)
     assert len({path.name for path in paths}) == len(paths) > 3
     for path in paths:
         run(harness, path)
+
+
+def test_every_way_to_forward(harness: Harness, version: int) -> None:
+    with UnitBench(mode_site(), KEY) as unit:
+        for mode in MODE_PORTS:
+            for path in mode_paths(unit, version, *mode):
+                run(harness, path)
 
 
 def test_every_path_of_the_host(harness: Harness, version: int) -> None:
