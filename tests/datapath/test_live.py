@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from packets import Client
 
 from pointsman.config.model import Choose
 from pointsman.datapath import abi
+from pointsman.unit.recounts import keep_recounting
 
 pytestmark = pytest.mark.datapath
 
@@ -156,6 +158,35 @@ def test_a_large_table_is_counted_in_steps(unit: ChoosingUnit, version: int) -> 
         unit.set_flow(replace(client, port=20_000 + number), replace(flow, endpoint=number % 3))
     assert recount(unit) >= 20_000 // 4096
     assert unit.live("turns") == {"h1": 6667, "h2": 6667, "h3": 6666}
+
+
+def test_the_daemon_recounts_again_and_again(
+    unit: ChoosingUnit, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = unit.classifier.live
+    settle = live.settle
+
+    async def main() -> None:
+        settled = asyncio.Event()
+
+        def settle_and_tell(lost: Sequence[int]) -> None:
+            settle(lost)
+            settled.set()
+
+        monkeypatch.setattr(live, "settle", settle_and_tell)
+        task = asyncio.ensure_future(keep_recounting(live, every_s=0, pause_s=0))
+        for number in (30, 7):
+            unit.forget()
+            unit.place("turns", clients(version, number))
+            for _ in range(2):  # the first may have begun before
+                settled.clear()
+                await asyncio.wait_for(settled.wait(), 10)
+            assert total(unit) == number
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
 
 
 def test_two_choices_even_out(unit: ChoosingUnit, version: int) -> None:

@@ -25,6 +25,7 @@ from pointsman.errors import SiteError
 from pointsman.forwarder.service import Forwarder
 from pointsman.system.netlink import Netlink, open_watch
 from pointsman.system.residue import Residue
+from pointsman.unit.recounts import keep_recounting
 from pointsman.unit.settings import client_mss, unit_config, unit_sizes
 
 __all__ = ["run_unit"]
@@ -34,9 +35,6 @@ log = structlog.get_logger()
 REFRESH_LIMIT_S = 0.05
 """Least time between two looks at the neighbours, however many events there are."""
 REFRESH_ANYWAY_S = 10.0
-RECOUNT_S = 30.0
-RECOUNT_PAUSE_S = 0.02
-"""Between two batches of routes: a recount of a million takes some seconds, and little of a CPU."""
 RESOLVE_S = 1.0
 """How long a start waits for hosts to answer, before it goes on with those that did."""
 
@@ -108,7 +106,11 @@ class _Daemon:
             await run_until_signal(
                 socket_path,
                 self.report,
-                [self._keep_next_hops(), self._rotate_secrets(), self._recount_live()],
+                [
+                    self._keep_next_hops(),
+                    self._rotate_secrets(),
+                    keep_recounting(self.classifier.live),
+                ],
             )
         finally:
             asyncio.get_running_loop().remove_reader(self._watch)
@@ -168,11 +170,3 @@ class _Daemon:
         while True:
             await asyncio.sleep(next_epoch_s(time.time()))
             self.classifier.rotate(time.time())
-
-    async def _recount_live(self) -> None:
-        while True:
-            await asyncio.sleep(RECOUNT_S)
-            recount = self.classifier.live.begin()
-            while await asyncio.to_thread(recount.step):
-                await asyncio.sleep(RECOUNT_PAUSE_S)
-            recount.settle()
