@@ -20,7 +20,7 @@ from pointsman.datapath.host import HostDatapath
 from pointsman.host.settings import fill_tunnels, host_config, host_sizes
 from pointsman.tunnel.keys import tag_key
 
-__all__ = ["TC_DROP", "TC_NEXT", "TC_REDIRECT", "HostBench"]
+__all__ = ["FLOW_ID", "TC_DROP", "TC_NEXT", "TC_REDIRECT", "HostBench", "ports_of"]
 
 TC_NEXT, TC_DROP, TC_REDIRECT = -1, 2, 7
 FLOW_ID = b"\x12\x34\x56\x78"
@@ -53,11 +53,14 @@ class HostBench:
     def counts(self) -> dict[str, int]:
         return {reason.name.lower(): count for reason, count in self.datapath.counts().items()}
 
-    def send(self, frame: bytes, *, gso_size: int = 0) -> Outcome:
-        """Every packet ends in exactly one reason."""
+    def send(self, frame: bytes, *, gso_size: int = 0, summed: bool = False) -> Outcome:
+        """Every packet ends in exactly one reason. `summed`: a driver added it all up, and the sum
+        must be right afterwards.
+        """
         before = self.counts()
         context = testrun.skb_context(1, gso_size=gso_size) if gso_size else None
-        result = testrun.test_run(self.datapath.program_fd("restore"), frame, ctx=context)
+        restore = self.datapath.program_fd("restore")
+        result = testrun.test_run(restore, frame, ctx=context, summed=summed)
         changed = {reason: count - before[reason] for reason, count in self.counts().items()}
         counted = [reason for reason, count in changed.items() if count]
         assert sum(changed.values()) == 1, f"counted {changed}"
@@ -103,8 +106,10 @@ class HostBench:
             "endpoint": bytes(4),
         } | attributes
         blank = abi.Bundle(1, kind, tag=bytes(8), **fields).pack()
-        segment = inner[TCP]
-        tag = bundle_tag(tag_key(self.key), blank, client.four_tuple, segment.seq, segment.ack)
+        numbers = (inner[TCP].seq, inner[TCP].ack) if TCP in inner else (0, 0)
+        tag = bundle_tag(
+            tag_key(self.key), blank, client.four_tuple, *numbers, protocol=client.proto
+        )
         payload = blank[:16] + tag.to_bytes(8, "little") + bytes(inner)[:cut]
         outer = ip_of(client.version, TUNNEL[client.version], HOSTS[client.version][0])
         return bytes(
@@ -115,12 +120,24 @@ class HostBench:
         self, version: int, payload: bytes = b"", *, flow_id: bytes = FLOW_ID, **tcp: Any
     ) -> bytes:
         """A segment whose ports are the flow id."""
-        ports = {
-            "sport": int.from_bytes(flow_id[:2], "big"),
-            "dport": int.from_bytes(flow_id[2:], "big"),
-        }
         outer = ip_of(version, TUNNEL[version], HOSTS[version][0], ttl=tcp.pop("ttl", 64))
-        segment = outer / TCP(window=1024, **ports, **tcp)
+        segment = outer / TCP(window=1024, **ports_of(flow_id), **tcp)
         return bytes(
             Ether(src=ROUTER_MAC, dst=UNIT_MAC) / (segment / payload if payload else segment)
         )
+
+    def datagram(
+        self, version: int, payload: bytes = b"", *, flow_id: bytes = FLOW_ID, **udp: Any
+    ) -> bytes:
+        """A datagram whose ports are the flow id."""
+        outer = ip_of(version, TUNNEL[version], HOSTS[version][0], ttl=udp.pop("ttl", 64))
+        packet = outer / UDP(**ports_of(flow_id), **udp) / payload
+        return bytes(Ether(src=ROUTER_MAC, dst=UNIT_MAC) / packet)
+
+
+def ports_of(flow_id: bytes) -> dict[str, int]:
+    """The ports that a flow id makes, for scapy."""
+    return {
+        "sport": int.from_bytes(flow_id[:2], "big"),
+        "dport": int.from_bytes(flow_id[2:], "big"),
+    }

@@ -53,9 +53,9 @@ def _four_tuple(source: str, target: str, sport: int, dport: int) -> bytes:
     return ip_address(source).packed + ip_address(target).packed + struct.pack("!HH", sport, dport)
 
 
-def _tcp_key(source: str, target: str, sport: int, dport: int) -> bytes:
+def _key(four_tuple: tuple[str, str, int, int], protocol: int = 6) -> bytes:
     """As flow keys lie in the packet programs: the protocol, and three zeros, behind the ports."""
-    return _four_tuple(source, target, sport, dport) + bytes([6, 0, 0, 0])
+    return _four_tuple(*four_tuple) + bytes([protocol, 0, 0, 0])
 
 
 def mss_table(version: int) -> list[int]:
@@ -74,16 +74,22 @@ def cookie(
     secret: bytes, four_tuple: tuple[str, str, int, int], client_isn: int, options: int
 ) -> int:
     """Our initial sequence number for a client."""
-    message = _tcp_key(*four_tuple) + struct.pack("<II", client_isn, options)
+    message = _key(four_tuple) + struct.pack("<II", client_isn, options)
     message += bytes(-len(message) % 8)
     return (siphash24(secret, message) & 0xFFFFFF) << 8 | options
 
 
 def bundle_tag(
-    key: bytes, header: bytes, four_tuple: tuple[str, str, int, int], seq: int, ack: int
+    key: bytes,
+    header: bytes,
+    four_tuple: tuple[str, str, int, int],
+    seq: int = 0,
+    ack: int = 0,
+    *,
+    protocol: int = 6,
 ) -> int:
     """Over the first 16 bytes of a bundle's header and what it carries."""
-    message = header[:16] + _tcp_key(*four_tuple) + struct.pack("!II", seq, ack)
+    message = header[:16] + _key(four_tuple, protocol) + struct.pack("!II", seq, ack)
     message += bytes(-len(message) % 8)
     return siphash24(key, message)
 

@@ -33,6 +33,7 @@ HOSTS = {
     6: ["fd00:1::11", "fd00:1::12", "fd00:1::13"],
 }
 IP_BYTES = {4: 20, 6: 40}
+UDP_NUMBER = 17
 ROUTER_MAC = "02:00:00:00:00:fe"
 UNIT_MAC = "02:00:00:00:00:01"
 
@@ -47,7 +48,7 @@ def ip_of(version: int, source: str, target: str, **fields: object) -> Packet:
 
 @dataclass(frozen=True)
 class Client:
-    """One client's end of a connection to a service."""
+    """One client's end of a connection, or of a flow of datagrams, to a service."""
 
     version: int
     port: int = 40000
@@ -67,7 +68,10 @@ class Client:
         ttl = tcp.pop("ttl", 64)
         source, target, sport, dport = self.four_tuple
         header = ip_of(self.version, source, target, ttl=ttl)
-        segment = header / TCP(sport=sport, dport=dport, window=1024, **tcp)
+        if self.proto == UDP_NUMBER:
+            segment = header / UDP(sport=sport, dport=dport, **tcp)
+        else:
+            segment = header / TCP(sport=sport, dport=dport, window=1024, **tcp)
         return segment / Raw(payload) if payload else segment
 
     def frame(self, payload: bytes = b"", **tcp: Any) -> bytes:
@@ -115,5 +119,3 @@ def with_tcp_options(frame: bytes, version: int, options: bytes) -> bytes:
     raw[at + 16 : at + 18] = over(6, split(bytes(raw))[0], bytes(raw[at:])).to_bytes(2, "big")
     return bytes(raw)
 
-
-_ = UDP  # scapy dissects UDP only once its layer is imported

@@ -15,7 +15,7 @@ from scapy.packet import Packet
 
 from pointsman.datapath.abi import BundleKind
 
-__all__ = ["GET", "Peer", "accepted", "exchange", "states"]
+__all__ = ["GET", "Peer", "accepted", "exchange", "received", "states"]
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 STATES = {
@@ -130,11 +130,21 @@ def accepted(listener: socket.socket, client: Client) -> socket.socket:
 
 def exchange(connection: socket.socket, peer: Peer, request: bytes = GET) -> Packet:
     """The server reads the request and answers; the segment of the answer."""
-    assert connection.recv(len(request), socket.MSG_WAITALL) == request
+    assert received(connection, len(request)) == request
     connection.sendall(b"answer")
     packet = peer.take_until("P")
     assert bytes(packet[TCP].payload) == b"answer"
     return packet
+
+
+def received(connection: socket.socket, count: int) -> bytes:
+    """So many bytes, or all until the end of the stream. (MSG_WAITALL waits for none of them on a
+    socket that has a time-out.)
+    """
+    data = b""
+    while len(data) < count and (more := connection.recv(count - len(data))):
+        data += more
+    return data
 
 
 def states(client: Client) -> list[str]:

@@ -12,7 +12,7 @@ from models import notice_tag
 from packets import HOSTS, TUNNEL, Client
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
-from scripted_client import GET, Peer, accepted, exchange, states
+from scripted_client import GET, Peer, accepted, exchange, received, states
 from test_host import tick
 
 from pointsman.datapath import abi
@@ -249,7 +249,7 @@ def test_segments_that_gro_puts_together_arrive_whole(peer: Peer) -> None:
     with wire.listen(peer.client) as listener:
         peer.bundle(agreed=ROOMY)
         with accepted(listener, peer.client) as connection:
-            assert connection.recv(len(GET), socket.MSG_WAITALL) == GET
+            assert received(connection, len(GET)) == GET
             wire.changed()
             parts = [stream[at : at + size] for at in range(0, len(stream), size)]
             wire.send(*[_unfragmentable(peer.tunnelled(part, "A")) for part in parts])

@@ -15,6 +15,7 @@ from pointsman.datapath.codecs import Layout, Record
 __all__ = [
     "BUNDLE_VERSION",
     "FLOW_STATES",
+    "HOST_PROGRAMS",
     "MATCH_CLASSES",
     "MATCH_TEXT",
     "MAX_RULES",
@@ -38,8 +39,13 @@ __all__ = [
     "FlowKey6",
     "FlowState",
     "ForwardMode",
+    "Fragment4",
+    "Fragment6",
+    "FragmentKey4",
+    "FragmentKey6",
     "HostConfig",
     "HostEpoch",
+    "HostProgram",
     "In6Key",
     "Inspect",
     "Mapping4",
@@ -50,6 +56,8 @@ __all__ = [
     "MatchClass",
     "MatchKey",
     "Notice",
+    "OwnEndpoint4",
+    "OwnEndpoint6",
     "Pool",
     "PrefixKey",
     "Program",
@@ -65,6 +73,8 @@ __all__ = [
     "Traffic",
     "UnitConfig",
     "UnitFlag",
+    "Vip4",
+    "Vip6",
 ]
 
 TICK_SHIFT = 30
@@ -75,6 +85,7 @@ MATCH_TEXT = 124
 SECRET_SLOTS = 4
 BUNDLE_VERSION = 1
 PROGRAMS = 7
+HOST_PROGRAMS = 4
 FLOW_STATES = 5
 MATCH_CLASSES = 10
 
@@ -96,6 +107,15 @@ class Program(IntEnum):
     REST4 = 4
     REST6 = 5
     TAGGED = 6
+
+
+class HostProgram(IntEnum):
+    """What the host's entry tail-calls; the programs bear these names."""
+
+    BUNDLE4 = 0
+    BUNDLE6 = 1
+    UNKNOWN4 = 2
+    UNKNOWN6 = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -514,6 +534,94 @@ class Mapping6(Record):
     flags: int
 
 
+@dataclass(frozen=True, slots=True)
+class FragmentKey4(Record):
+    """A fragment, by what all fragments of its packet have in common."""
+
+    SIZE: ClassVar[int] = 16
+    LAYOUT: ClassVar[Layout] = Layout("4s", "4s", "I", "I")
+    saddr: bytes
+    daddr: bytes
+    id: int
+    proto: int
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentKey6(Record):
+    """`struct fragment_key6` of abi.h."""
+
+    SIZE: ClassVar[int] = 40
+    LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "I", "I")
+    saddr: bytes
+    daddr: bytes
+    id: int
+    proto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment4(Record):
+    """What the first fragment's addresses became, and so must those of the others."""
+
+    SIZE: ClassVar[int] = 12
+    LAYOUT: ClassVar[Layout] = Layout("4s", "4s", "I")
+    saddr: bytes
+    daddr: bytes
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment6(Record):
+    """`struct fragment6` of abi.h."""
+
+    SIZE: ClassVar[int] = 36
+    LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "I")
+    saddr: bytes
+    daddr: bytes
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEndpoint4(Record):
+    """An endpoint of the host's own: where its application listens."""
+
+    SIZE: ClassVar[int] = 8
+    LAYOUT: ClassVar[Layout] = Layout("4s", "2s", "2x")
+    addr: bytes
+    port: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEndpoint6(Record):
+    """`struct own_endpoint6` of abi.h."""
+
+    SIZE: ClassVar[int] = 20
+    LAYOUT: ClassVar[Layout] = Layout("16s", "2s", "2x")
+    addr: bytes
+    port: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Vip4(Record):
+    """What the client of a connection with such an endpoint believes to talk to."""
+
+    SIZE: ClassVar[int] = 12
+    LAYOUT: ClassVar[Layout] = Layout("4s", "2s", "2x", "I")
+    addr: bytes
+    port: bytes
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vip6(Record):
+    """`struct vip6` of abi.h."""
+
+    SIZE: ClassVar[int] = 24
+    LAYOUT: ClassVar[Layout] = Layout("16s", "2s", "2x", "I")
+    addr: bytes
+    port: bytes
+    seen: int
+
+
 class UnitFlag(IntFlag):
     """`enum unit_flag` of abi.h."""
 
@@ -549,7 +657,8 @@ class HostConfig(Record):
     """`struct host_config` of abi.h."""
 
     SIZE: ClassVar[int] = 32
-    LAYOUT: ClassVar[Layout] = Layout(SiphashKey, "8s", "2s", "2x", "4x")
+    LAYOUT: ClassVar[Layout] = Layout(SiphashKey, "8s", "2s", "2x", "I")
     tag_key: SiphashKey
     nonce: bytes
     bundle_port: bytes
+    datagram_life: int

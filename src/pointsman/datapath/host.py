@@ -11,7 +11,7 @@ from pointsman.datapath.features import OBJECTS
 from pointsman.datapath.libbpf import BpfObject
 from pointsman.datapath.links import attach_tcx_ingress
 from pointsman.datapath.loaded import Loaded
-from pointsman.datapath.maps import Hash
+from pointsman.datapath.maps import Hash, ProgArray
 
 __all__ = ["HOST_OBJECT", "HostDatapath", "HostSizes"]
 
@@ -53,6 +53,9 @@ class HostDatapath(Loaded):
             self.mappings6 = Hash(self.map("mappings6"), key6, RecordCodec(abi.Mapping6))
             self.tunnels4 = Hash(self.map("tunnels4"), Raw(4), U32)
             self.tunnels6 = Hash(self.map("tunnels6"), RecordCodec(abi.In6Key), U32)
+            programs = ProgArray(self.map("programs"))
+            for program in abi.HostProgram:
+                programs.set(program, self.program_fd(program.name.lower()))
 
     def attach(self, ifindex: int) -> None:
         """Take packets in at an interface of this namespace; SystemRefusal as the link's."""

@@ -75,6 +75,8 @@ class Reason(IntEnum):
     PLUMBED = 40
     BUNDLED_DATAGRAM = 41
     OTHER_PORT = 42
+    DATAGRAM_TAUGHT = 43
+    OTHER_PROTOCOL = 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,5 +286,14 @@ REASONS: dict[Reason, ReasonInfo] = {
         Where.UNIT,
         Outcome.PASSED,
         "for a VIP, on a port that is no service: left to the unit's own stack",
+    ),
+    Reason.DATAGRAM_TAUGHT: ReasonInfo(
+        "datagram_taught",
+        Where.HOST,
+        Outcome.PASSED,
+        "datagram bundle: mapping learnt, datagram to the stack",
+    ),
+    Reason.OTHER_PROTOCOL: ReasonInfo(
+        "other_protocol", Where.HOST, Outcome.DROPPED, "flow id of a connection of another protocol"
     ),
 }

@@ -14,6 +14,7 @@ from pointsman.datapath.capi import ffi, library, options
 __all__ = ["RunResult", "skb_context", "test_run", "xdp_context"]
 
 ROOM = 4096  # a program may lengthen its packet by less than this
+BPF_F_TEST_SKB_CHECKSUM_COMPLETE = 1 << 2  # of Linux >= 6.17
 SKB_BYTES = 192
 SKB_MARK = 8
 SKB_IFINDEX = 40
@@ -28,11 +29,15 @@ class RunResult(NamedTuple):
     duration_ns: int
 
 
-def test_run(prog_fd: int, data: bytes, *, ctx: bytes | None = None, repeat: int = 1) -> RunResult:
+def test_run(
+    prog_fd: int, data: bytes, *, ctx: bytes | None = None, repeat: int = 1, summed: bool = False
+) -> RunResult:
     """Run an XDP or TC program on a frame, Ethernet header included. OSError if refused.
 
     Without `ctx` the frame comes from the loopback of this network namespace. With `repeat` the
-    program sees its own output from the second time on: the packet is not restored.
+    program sees its own output from the second time on: the packet is not restored. `summed` hands
+    a TC program a driver's sum over the whole packet (CHECKSUM_COMPLETE); EBADMSG if that is not the
+    packet's afterwards.
     """
     out = ffi.new("char[]", len(data) + ROOM)
     given = ffi.from_buffer(data)
@@ -40,6 +45,7 @@ def test_run(prog_fd: int, data: bytes, *, ctx: bytes | None = None, repeat: int
     run.data_in, run.data_size_in = given, len(data)
     run.data_out, run.data_size_out = out, len(data) + ROOM
     run.repeat = repeat
+    run.flags = BPF_F_TEST_SKB_CHECKSUM_COMPLETE if summed else 0
     context = ffi.from_buffer(ctx or b"")
     if ctx is not None:
         run.ctx_in, run.ctx_size_in = context, len(ctx)

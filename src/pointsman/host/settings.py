@@ -41,6 +41,8 @@ def host_config(site: Site, cluster_key: bytes) -> abi.HostConfig:
         tag_key=abi.SiphashKey.unpack(tag_key(cluster_key)),
         nonce=secrets.token_bytes(8),
         bundle_port=site.tunnel.port.to_bytes(2, "big"),
+        # A tick more than asked for: the present one has only begun.
+        datagram_life=(site.timeouts.datagram_s * 10**9 >> abi.TICK_SHIFT) + 1,
     )
 
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* The host: undoes the tunnel in front of the stack, and uploads connections into it.
  *
+ *   restore: a flow id that it knows, turned back.      all others (enum host_program): what is rarer.
+ *
  * A packet is ours by its source: the tunnel addresses of our units send nothing else.
  */
 #include "lib/base.h"
 #include "lib/host_maps.h"
 #include "lib/finish.h"
 #include "lib/mappings.h"
+#include "lib/notify.h"
 #include "lib/restore.h"
 #include "lib/skb.h"
 #include "lib/upload.h"
@@ -25,16 +28,31 @@ static __always_inline int take_lesson(struct __sk_buff *skb, const struct parce
 	return parcel_pass(skb, REASON_HOST_TAUGHT, v6);
 }
 
-static __always_inline int take_bundle(struct __sk_buff *skb, const void *ip, const bool v6)
+static __always_inline bool carries_tcp(const struct parcel *in, const bool v6)
 {
-	union mapping_key key;
+	return (v6 ? in->key.v6.proto : in->key.v4.proto) == IPPROTO_TCP;
+}
+
+/* Whether a bundle of this kind can carry such a packet. */
+static __always_inline bool kind_fits(const struct parcel *in, const bool v6)
+{
+	return in->head.kind == BUNDLE_TEACH_ONLY ||
+	       carries_tcp(in, v6) == (in->head.kind != BUNDLE_DATAGRAM);
+}
+
+static __always_inline int take_bundle(struct __sk_buff *skb, const bool v6)
+{
 	struct parcel in = {};
+	union mapping_key key;
 	enum reason why;
 
 	why = parcel_open(skb, &in, v6);
 	if (why != REASON_COUNT)
 		return finish(why, TC_DROP);
-	mapping_key_from(&key, ip, in.head.flow_id, v6);
+	if (!kind_fits(&in, v6))
+		return finish(REASON_BAD_TAG, TC_DROP);
+	if (mapping_key_load(&key, skb, in.head.flow_id, v6))
+		return finish(REASON_HOST_INTERNAL, TC_DROP);
 	switch (in.head.kind) {
 	case BUNDLE_DATA:
 		return upload(skb, &in, &key, v6);
@@ -44,8 +62,11 @@ static __always_inline int take_bundle(struct __sk_buff *skb, const void *ip, co
 	case BUNDLE_TEACH:
 		return take_lesson(skb, &in, &key, v6);
 	case BUNDLE_TEACH_ONLY:
-		return finish(mapping_learn(&key, &in.key, MAPPING_UPLOADED, v6) ?
+		return finish(mapping_learn(&key, &in.key, carries_tcp(&in, v6) ? MAPPING_UPLOADED : 0, v6) ?
 				      REASON_HOST_INTERNAL : REASON_HOST_TAUGHT_ONLY, TC_DROP);
+	case BUNDLE_DATAGRAM:
+		return mapping_learn(&key, &in.key, 0, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) :
+							     parcel_pass(skb, REASON_DATAGRAM_TAUGHT, v6);
 	default:
 		return finish(REASON_BAD_TAG, TC_DROP);
 	}
@@ -56,22 +77,31 @@ static __always_inline int take(struct __sk_buff *skb, const void *ip, const voi
 				const bool v6)
 {
 	const struct udphdr *udp = l4;
-	union flow_key outer;
 	union mapping_key key;
 
-	if (proto == IPPROTO_UDP && udp->dest == config.bundle_port)
-		return take_bundle(skb, ip, v6);
-	if (proto != IPPROTO_TCP)
-		return finish(REASON_NOT_OURS, TC_NEXT);
-	if (v6) {
-		__builtin_memcpy(&outer.v6, &((const struct ipv6hdr *)ip)->saddr, 32);
-		__builtin_memcpy(&outer.v6.sport, l4, 4);
-	} else {
-		__builtin_memcpy(&outer.v4, &((const struct iphdr *)ip)->saddr, 8);
-		__builtin_memcpy(&outer.v4.sport, l4, 4);
+	if (proto == IPPROTO_UDP && udp->dest == config.bundle_port) {
+		bpf_tail_call(skb, &programs, v6 ? HOST_BUNDLE6 : HOST_BUNDLE4);
+		return finish(REASON_HOST_INTERNAL, TC_DROP); /* Python fills the map before it attaches us */
 	}
 	mapping_key_from(&key, ip, *(const __be32 *)l4, v6);
-	return restore_segment(skb, &key, &outer, v6);
+	switch (proto) {
+	case IPPROTO_TCP:
+		return restore_packet(skb, &key, IPPROTO_TCP, v6);
+	case IPPROTO_UDP:
+		return restore_packet(skb, &key, IPPROTO_UDP, v6);
+	default:
+		return finish(REASON_NOT_OURS, TC_NEXT);
+	}
+}
+
+/* A flow id with no mapping. */
+static __always_inline int take_unknown(struct __sk_buff *skb, const bool v6)
+{
+	__be32 flow_id;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + ip_header_bytes(v6), &flow_id, sizeof(flow_id)))
+		return finish(REASON_HOST_INTERNAL, TC_DROP);
+	return notify(skb, flow_id, v6);
 }
 
 static __always_inline bool whole4(const struct __sk_buff *skb, const struct iphdr *ip)
@@ -126,6 +156,30 @@ int restore(struct __sk_buff *skb)
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		return take_ip6(skb);
 	return finish(REASON_NOT_OURS, TC_NEXT);
+}
+
+SEC("tc")
+int bundle4(struct __sk_buff *skb)
+{
+	return take_bundle(skb, false);
+}
+
+SEC("tc")
+int bundle6(struct __sk_buff *skb)
+{
+	return take_bundle(skb, true);
+}
+
+SEC("tc")
+int unknown4(struct __sk_buff *skb)
+{
+	return take_unknown(skb, false);
+}
+
+SEC("tc")
+int unknown6(struct __sk_buff *skb)
+{
+	return take_unknown(skb, true);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -35,6 +35,15 @@ enum program {
 	PROGRAMS = 7,
 };
 
+/* What the host's entry tail-calls; the programs bear these names. */
+enum host_program {
+	HOST_BUNDLE4 = 0, /* bundles */
+	HOST_BUNDLE6 = 1,
+	HOST_UNKNOWN4 = 2, /* a flow id that nobody taught us */
+	HOST_UNKNOWN6 = 3,
+	HOST_PROGRAMS = 4,
+};
+
 struct in6_key {
 	__be32 addr[4];
 };
@@ -343,6 +352,62 @@ struct mapping6 {
 	__u32 flags;
 };
 
+/* A fragment, by what all fragments of its packet have in common. */
+struct fragment_key4 {
+	__be32 saddr;
+	__be32 daddr;
+	__u32 id; /* as in the packet */
+	__u32 proto;
+};
+
+struct fragment_key6 {
+	__be32 saddr[4];
+	__be32 daddr[4];
+	__u32 id;
+	__u32 proto;
+};
+
+/* What the first fragment's addresses became, and so must those of the others. */
+struct fragment4 {
+	__be32 saddr;
+	__be32 daddr;
+	__u32 seen; /* tick of the first one */
+};
+
+struct fragment6 {
+	__be32 saddr[4];
+	__be32 daddr[4];
+	__u32 seen;
+};
+
+/* An endpoint of the host's own: where its application listens. */
+struct own_endpoint4 {
+	__be32 addr;
+	__be16 port; /* 0: the one that the client named */
+	__u16 reserved;
+};
+
+struct own_endpoint6 {
+	__be32 addr[4];
+	__be16 port;
+	__u16 reserved;
+};
+
+/* What the client of a connection with such an endpoint believes to talk to. */
+struct vip4 {
+	__be32 addr;
+	__be16 port;
+	__u16 reserved;
+	__u32 seen; /* tick of the last bundle or answer */
+};
+
+struct vip6 {
+	__be32 addr[4];
+	__be16 port;
+	__u16 reserved;
+	__u32 seen;
+};
+
 /* ---- read-only configuration, set before load ---- */
 
 enum unit_flag {
@@ -371,7 +436,7 @@ struct host_config {
 	__be64 nonce;
 	__be16 bundle_port;
 	__u16 reserved;
-	__u32 reserved2;
+	__u32 datagram_life; /* ticks without a packet after which a flow that is no TCP is over */
 };
 
 #endif

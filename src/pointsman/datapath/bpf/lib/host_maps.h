@@ -48,4 +48,13 @@ struct {
 	__type(value, __u64);
 } reasons SEC(".maps");
 
+/* programs: enum host_program -> what the entry tail-calls.
+ * Owner: Python, at load. Life: as long as the host's daemon. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, HOST_PROGRAMS);
+	__type(key, __u32);
+	__type(value, __u32);
+} programs SEC(".maps");
+
 #endif

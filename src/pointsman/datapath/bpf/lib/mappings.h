@@ -4,7 +4,8 @@
 #define POINTSMAN_MAPPINGS_H
 
 #include "base.h"
-#include "open_bundle.h"
+#include "packet.h"
+#include "skb.h"
 
 union mapping_key {
 	struct mapping_key4 v4;
@@ -24,33 +25,52 @@ static __always_inline void mapping_key_from(union mapping_key *key, const void 
 	}
 }
 
-static __always_inline struct mapping4 *mapping_find4(const union mapping_key *key)
+/* The same by a copy, where no pointer into the packet is at hand. */
+static __always_inline long mapping_key_load(union mapping_key *key, struct __sk_buff *skb, __be32 flow_id,
+					     const bool v6)
 {
-	return bpf_map_lookup_elem(&mappings4, &key->v4);
+	if (v6)
+		key->v6.flow_id = flow_id;
+	else
+		key->v4.flow_id = flow_id;
+	return bpf_skb_load_bytes(skb, addresses_at(v6), key, address_bytes(v6));
 }
 
-static __always_inline struct mapping6 *mapping_find6(const union mapping_key *key)
+/* What is known of a flow id, in either family. */
+struct mapping {
+	const void *client; /* struct flow_key4 or flow_key6, in the map */
+	__u32 *flags;
+	__u32 learnt;
+	__u32 proto;
+};
+
+static __always_inline bool mapping_find(struct mapping *m, const union mapping_key *key, const bool v6)
 {
-	return bpf_map_lookup_elem(&mappings6, &key->v6);
+	if (v6) {
+		struct mapping6 *m6 = bpf_map_lookup_elem(&mappings6, &key->v6);
+
+		if (m6)
+			*m = (struct mapping){ &m6->key, &m6->flags, m6->learnt, m6->key.proto };
+		return m6;
+	}
+	struct mapping4 *m4 = bpf_map_lookup_elem(&mappings4, &key->v4);
+
+	if (m4)
+		*m = (struct mapping){ &m4->key, &m4->flags, m4->learnt, m4->key.proto };
+	return m4;
 }
 
 /* enum mapping_flag of the flow id, if it is known to stand for just this connection. */
 static __always_inline bool mapping_flags(const union mapping_key *key, const union flow_key *client,
 					  __u32 *flags, const bool v6)
 {
-	if (v6) {
-		struct mapping6 *m = mapping_find6(key);
+	struct mapping m;
 
-		if (!m || __builtin_memcmp(&m->key, &client->v6, sizeof(m->key)))
-			return false;
-		*flags = m->flags;
-		return true;
-	}
-	struct mapping4 *m = mapping_find4(key);
-
-	if (!m || __builtin_memcmp(&m->key, &client->v4, sizeof(m->key)))
+	if (!mapping_find(&m, key, v6) ||
+	    (v6 ? __builtin_memcmp(m.client, client, sizeof(client->v6)) :
+		  __builtin_memcmp(m.client, client, sizeof(client->v4))))
 		return false;
-	*flags = m->flags;
+	*flags = *m.flags;
 	return true;
 }
 

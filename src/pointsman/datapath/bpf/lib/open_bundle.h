@@ -12,8 +12,8 @@
 struct parcel {
 	struct bundle head;
 	union flow_key key; /* of the carried packet */
-	struct tcphdr tcp; /* without options */
-	__u32 tcp_header; /* bytes */
+	struct tcphdr tcp; /* without options; of a datagram only the ports */
+	__u32 l4_header; /* bytes */
 	__u32 offset; /* of the carried IP header, from the MAC header */
 };
 
@@ -24,18 +24,43 @@ static __always_inline __u32 parcel_ip(struct __sk_buff *skb, struct parcel *in,
 	struct iphdr ip4;
 
 	if (v6) {
-		if (bpf_skb_load_bytes(skb, in->offset, &ip6, sizeof(ip6)) || ip6.version != 6 ||
-		    ip6.nexthdr != IPPROTO_TCP)
+		if (bpf_skb_load_bytes(skb, in->offset, &ip6, sizeof(ip6)) || ip6.version != 6)
 			return 0;
 		__builtin_memcpy(in->key.v6.saddr, &ip6.saddr, 32);
+		in->key.v6.proto = ip6.nexthdr;
 		return sizeof(ip6) + bpf_ntohs(ip6.payload_len);
 	}
 	if (bpf_skb_load_bytes(skb, in->offset, &ip4, sizeof(ip4)) || ip4.version != 4 || ip4.ihl != 5 ||
-	    ip4.protocol != IPPROTO_TCP || ip4.frag_off & bpf_htons(IP_FRAGMENT))
+	    ip4.frag_off & bpf_htons(IP_FRAGMENT))
 		return 0;
 	in->key.v4.saddr = ip4.saddr;
 	in->key.v4.daddr = ip4.daddr;
+	in->key.v4.proto = ip4.protocol;
 	return bpf_ntohs(ip4.tot_len);
+}
+
+/* Ports and, of TCP, the rest of the header; false if it is cut off. */
+static __always_inline bool parcel_l4(struct __sk_buff *skb, struct parcel *in, const bool v6)
+{
+	__u32 proto = v6 ? in->key.v6.proto : in->key.v4.proto;
+	__u32 at = in->offset + ip_header_bytes(v6);
+
+	if (proto == IPPROTO_TCP) {
+		if (bpf_skb_load_bytes(skb, at, &in->tcp, sizeof(in->tcp)))
+			return false;
+		in->l4_header = in->tcp.doff * 4;
+	} else if (proto == IPPROTO_UDP) {
+		in->l4_header = sizeof(struct udphdr);
+		if (bpf_skb_load_bytes(skb, at, &in->tcp, 2 * sizeof(__be16)))
+			return false;
+	} else {
+		return false;
+	}
+	if (v6)
+		__builtin_memcpy(&in->key.v6.sport, &in->tcp.source, 4);
+	else
+		__builtin_memcpy(&in->key.v4.sport, &in->tcp.source, 4);
+	return in->l4_header >= (proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr));
 }
 
 static __always_inline bool parcel_tag_right(const struct parcel *in, const bool v6)
@@ -60,23 +85,13 @@ static __always_inline enum reason parcel_open(struct __sk_buff *skb, struct par
 	if (in->head.version != BUNDLE_VERSION)
 		return REASON_BAD_TAG;
 	ip_bytes = parcel_ip(skb, in, v6);
-	if (!ip_bytes ||
-	    bpf_skb_load_bytes(skb, in->offset + ip_header_bytes(v6), &in->tcp, sizeof(in->tcp)))
+	if (!ip_bytes || !parcel_l4(skb, in, v6))
 		return REASON_HOST_MALFORMED;
-	if (v6) {
-		__builtin_memcpy(&in->key.v6.sport, &in->tcp.source, 4);
-		in->key.v6.proto = IPPROTO_TCP;
-	} else {
-		__builtin_memcpy(&in->key.v4.sport, &in->tcp.source, 4);
-		in->key.v4.proto = IPPROTO_TCP;
-	}
 	if (!parcel_tag_right(in, v6))
 		return REASON_BAD_TAG;
-	in->tcp_header = in->tcp.doff * 4;
 	carried = skb->len - in->offset;
 	truncated = in->head.kind == BUNDLE_TEACH_ONLY;
-	if (in->tcp_header < sizeof(struct tcphdr) ||
-	    ip_header_bytes(v6) + in->tcp_header > carried || (!truncated && ip_bytes != carried))
+	if (ip_header_bytes(v6) + in->l4_header > carried || (!truncated && ip_bytes != carried))
 		return REASON_HOST_MALFORMED;
 	return REASON_COUNT;
 }

@@ -50,7 +50,9 @@
 	REASON(OVER, host, passed, "first data again, of a connection that is over: the stack answers with RST") \
 	REASON(PLUMBED, unit, forwarded, "first packet of a connection, sent as it will be from now on") \
 	REASON(BUNDLED_DATAGRAM, unit, forwarded, "first packet of a flow that is no TCP, sent as a bundle") \
-	REASON(OTHER_PORT, unit, passed, "for a VIP, on a port that is no service: left to the unit's own stack")
+	REASON(OTHER_PORT, unit, passed, "for a VIP, on a port that is no service: left to the unit's own stack") \
+	REASON(DATAGRAM_TAUGHT, host, passed, "datagram bundle: mapping learnt, datagram to the stack") \
+	REASON(OTHER_PROTOCOL, host, dropped, "flow id of a connection of another protocol")
 
 #define REASON_ENUM(name, where, outcome, text) REASON_##name,
 enum reason { REASONS(REASON_ENUM) REASON_COUNT };

@@ -1,136 +1,118 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Turns a flow id back into the client's addresses and ports, or asks the unit what it means. */
+/* Turns a flow id back into the client's addresses and ports. */
 #ifndef POINTSMAN_RESTORE_H
 #define POINTSMAN_RESTORE_H
 
 #include "base.h"
 #include "csum.h"
 #include "finish.h"
-#include "ip.h"
 #include "mappings.h"
 #include "skb.h"
 #include "sockets.h"
-#include "tag.h"
 
 #define EARLY_TICKS 3 /* an upload is over long before, or never */
 
 /* A segment that overtakes its connection's upload would draw a RST that ends it. */
-static __always_inline bool is_early(struct __sk_buff *skb, const void *client, __u32 learnt,
-				     __u32 *flags, const bool v6)
+static __always_inline bool is_early(struct __sk_buff *skb, const struct mapping *m, const bool v6)
 {
-	if ((*flags & (MAPPING_UPLOADED | MAPPING_CONFIRMED)) != MAPPING_UPLOADED)
+	if ((*m->flags & (MAPPING_UPLOADED | MAPPING_CONFIRMED)) != MAPPING_UPLOADED)
 		return false;
-	if (socket_lives(skb, client, v6)) {
-		*flags |= MAPPING_CONFIRMED;
+	if (socket_lives(skb, m->client, v6)) {
+		*m->flags |= MAPPING_CONFIRMED;
 		return false;
 	}
-	return tick_now() - learnt < EARLY_TICKS;
+	return tick_now() - m->learnt < EARLY_TICKS;
 }
 
-/* The TCP checksum field after the addresses and the rest have changed by these sums. What GRO has
- * put together has the sum of its pseudo-header there, for whoever sends it on (CHECKSUM_PARTIAL). */
-static __always_inline __u16 tcp_check_after(const struct __sk_buff *skb, __u16 check, __u32 addresses,
-					     __u32 rest)
+/* The checksum field of TCP or UDP after the addresses and the ports have changed by these sums.
+ * What GRO has put together has the sum of its pseudo-header there, for whoever sends it on
+ * (CHECKSUM_PARTIAL). */
+static __always_inline __u16 check_after(const struct __sk_buff *skb, __u16 check, __u32 addresses,
+					 __u32 ports)
 {
 	return skb->gso_size ? csum_fold(check + addresses) :
-			       csum_apply(check, csum_fold(addresses + rest));
+			       csum_apply(check, csum_fold(addresses + ports));
+}
+
+/* Mends the checksum that follows a TCP or UDP header, the checksum and a driver's sum over the
+ * whole packet (CHECKSUM_COMPLETE). In such a sum the IPv4 header's addresses and checksum cancel
+ * out; over IPv6, the addresses and the checksum of what follows do. */
+static __always_inline void l4_mend(struct __sk_buff *skb, void *l4, __u32 addresses, __u32 ports,
+				    const __u8 proto, const bool v6)
+{
+	__u16 *field = proto == IPPROTO_TCP ? &((struct tcphdr *)l4)->check :
+					      &((struct udphdr *)l4)->check;
+	__u16 check;
+
+	if (proto == IPPROTO_UDP && !*field) { /* the sender made none, and none it stays (RFC 768) */
+		bpf_csum_update(skb, csum_fold(v6 ? addresses + ports : ports));
+		return;
+	}
+	check = check_after(skb, *field, addresses, ports);
+	*field = proto == IPPROTO_UDP && !check ? 0xffff : check;
+	if (!v6)
+		bpf_csum_update(skb, (__u16)~csum_fold(addresses));
 }
 
 /* Both write into the packet, whose headers are in its linear part (skb.h). `client` is the
- * client's 4-tuple, addresses then ports, as the packet had them before the unit turned them. */
-static __always_inline void restore4(struct __sk_buff *skb, struct iphdr *ip, struct tcphdr *tcp,
-				     const struct flow_key4 *client)
+ * 4-tuple that the application is to see, addresses then ports. */
+static __always_inline void restore4(struct __sk_buff *skb, struct iphdr *ip,
+				     const struct flow_key4 *client, const __u8 proto)
 {
+	__be32 *l4 = (void *)(ip + 1);
 	__u32 addresses = csum_add_block(csum_sub_block(0, &ip->saddr, 8), client, 8);
-	__u32 ports = csum_add_block(csum_sub_block(0, &tcp->source, 4), &client->sport, 4);
+	__u32 ports = csum_add_block(csum_sub_block(0, l4, 4), &client->sport, 4);
 
-	tcp->check = tcp_check_after(skb, tcp->check, addresses, ports);
 	ip->check = csum_apply(ip->check, csum_fold(addresses));
 	__builtin_memcpy(&ip->saddr, client, 8);
-	__builtin_memcpy(&tcp->source, &client->sport, 4);
-	/* A driver's sum over the whole packet (CHECKSUM_COMPLETE) has changed by what the TCP
-	 * checksum took of the addresses; in the IP header, address and checksum cancel out. */
-	bpf_csum_update(skb, (__u16)~csum_fold(addresses));
+	__builtin_memcpy(l4, &client->sport, 4);
+	l4_mend(skb, l4, addresses, ports, proto, false);
 }
 
-/* Without an IP checksum, the addresses and the TCP checksum cancel out in such a sum. */
-static __always_inline void restore6(struct __sk_buff *skb, struct ipv6hdr *ip, struct tcphdr *tcp,
-				     const struct flow_key6 *client)
+static __always_inline void restore6(struct __sk_buff *skb, struct ipv6hdr *ip,
+				     const struct flow_key6 *client, const __u8 proto)
 {
+	__be32 *l4 = (void *)(ip + 1);
 	__u32 addresses = csum_add_block(csum_sub_block(0, &ip->saddr, 32), client, 32);
-	__u32 ports = csum_add_block(csum_sub_block(0, &tcp->source, 4), &client->sport, 4);
+	__u32 ports = csum_add_block(csum_sub_block(0, l4, 4), &client->sport, 4);
 
-	tcp->check = tcp_check_after(skb, tcp->check, addresses, ports);
 	__builtin_memcpy(&ip->saddr, client, 32);
-	__builtin_memcpy(&tcp->source, &client->sport, 4);
+	__builtin_memcpy(l4, &client->sport, 4);
+	l4_mend(skb, l4, addresses, ports, proto, true);
 }
 
-/* ---- unknown flow ids ---- */
-
-/* Turns the packet, whose outer addresses are given, into a notice to where it came from. */
-static __always_inline int notify(struct __sk_buff *skb, const union flow_key *outer, __be32 flow_id,
-				  const bool v6)
+/* What keeps a packet of this flow id from the stack: a reason, or REASON_COUNT if nothing does. */
+static __always_inline enum reason unfit(struct __sk_buff *skb, const struct mapping *m, __u8 proto,
+					 const bool v6)
 {
-	const __u32 ip_bytes = ip_header_bytes(v6), at = ETH_HLEN + ip_bytes;
-	struct {
-		struct udphdr udp;
-		struct notice notice;
-	} n = { .udp = { .source = config.bundle_port, .dest = config.bundle_port,
-			 .len = bpf_htons(sizeof(n)) },
-		.notice = { .version = BUNDLE_VERSION, .kind = NOTICE_UNKNOWN, .flow_id = flow_id,
-			    .nonce = config.nonce } };
-	struct ipv6hdr ip6;
-	struct iphdr ip4;
-	struct siphash_key secret = TAG_KEY();
-	__u8 macs[2 * ETH_ALEN];
-
-	if (v6) {
-		ip6_fill(&ip6, outer->v6.daddr, outer->v6.saddr, IPPROTO_UDP, sizeof(n));
-		n.notice.tag = notice_tag(&n.notice, &ip6.saddr, true, &secret);
-	} else {
-		ip4_fill(&ip4, outer->v4.daddr, outer->v4.saddr, IPPROTO_UDP, sizeof(n));
-		n.notice.tag = notice_tag(&n.notice, &ip4.saddr, false, &secret);
-	}
-	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) ||
-	    bpf_skb_change_tail(skb, at + sizeof(n), 0) ||
-	    bpf_skb_store_bytes(skb, 0, macs + ETH_ALEN, ETH_ALEN, 0) ||
-	    bpf_skb_store_bytes(skb, ETH_ALEN, macs, ETH_ALEN, 0) ||
-	    bpf_skb_store_bytes(skb, ETH_HLEN, v6 ? (void *)&ip6 : (void *)&ip4, ip_bytes, 0) ||
-	    bpf_skb_store_bytes(skb, at, &n, sizeof(n), 0))
-		return finish(REASON_HOST_INTERNAL, TC_DROP);
-	return finish(REASON_UNKNOWN_FLOW_ID, bpf_redirect(skb->ifindex, 0));
+	if (m->proto != proto)
+		return REASON_OTHER_PROTOCOL;
+	return is_early(skb, m, v6) ? REASON_EARLY : REASON_COUNT;
 }
 
-/* A TCP segment from a tunnel address: its ports are a flow id. */
-static __always_inline int restore_segment(struct __sk_buff *skb, const union mapping_key *key,
-					   const union flow_key *outer, const bool v6)
+/* A whole TCP segment or UDP datagram from a tunnel address: its ports are a flow id. */
+static __always_inline int restore_packet(struct __sk_buff *skb, const union mapping_key *key,
+					  const __u8 proto, const bool v6)
 {
-	struct mapping4 *m4 = NULL;
-	struct mapping6 *m6 = NULL;
-	bool early;
-	void *data, *ip;
+	const __u32 l4_header = proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
+	enum reason why;
+	struct mapping m;
+	void *data;
 
-	if (v6) {
-		m6 = mapping_find6(key);
-		if (!m6)
-			return notify(skb, outer, key->v6.flow_id, v6);
-		early = is_early(skb, &m6->key, m6->learnt, &m6->flags, v6);
-	} else {
-		m4 = mapping_find4(key);
-		if (!m4)
-			return notify(skb, outer, key->v4.flow_id, v6);
-		early = is_early(skb, &m4->key, m4->learnt, &m4->flags, v6);
+	if (!mapping_find(&m, key, v6)) {
+		bpf_tail_call(skb, &programs, v6 ? HOST_UNKNOWN6 : HOST_UNKNOWN4);
+		return finish(REASON_HOST_INTERNAL, TC_DROP); /* Python fills the map before it attaches us */
 	}
-	if (early)
-		return finish(REASON_EARLY, TC_DROP);
-	data = linear(skb, ETH_HLEN + ip_header_bytes(v6) + sizeof(struct tcphdr));
+	why = unfit(skb, &m, proto, v6);
+	if (why != REASON_COUNT)
+		return finish(why, TC_DROP);
+	data = linear(skb, ETH_HLEN + ip_header_bytes(v6) + l4_header);
 	if (!data)
 		return finish(REASON_HOST_MALFORMED, TC_DROP);
-	ip = data + ETH_HLEN;
 	if (v6)
-		restore6(skb, ip, ip + sizeof(struct ipv6hdr), &m6->key);
+		restore6(skb, data + ETH_HLEN, m.client, proto);
 	else
-		restore4(skb, ip, ip + sizeof(struct iphdr), &m4->key);
+		restore4(skb, data + ETH_HLEN, m.client, proto);
 	return finish(REASON_RESTORED, TC_NEXT);
 }
 

@@ -5,6 +5,17 @@
 
 #include "base.h"
 
+static __always_inline __u32 address_bytes(const bool v6)
+{
+	return v6 ? 16 : 4;
+}
+
+/* Where the source address of a frame's IP header lies; the destination is behind it. */
+static __always_inline __u32 addresses_at(const bool v6)
+{
+	return ETH_HLEN + (v6 ? offsetof(struct ipv6hdr, saddr) : offsetof(struct iphdr, saddr));
+}
+
 /* The start of the frame, with `need` bytes (known at compile time) in one piece and ours to write;
  * NULL if it is shorter. Pointers into the packet from before are void. */
 static __always_inline void *linear(struct __sk_buff *skb, const __u32 need)

@@ -40,7 +40,7 @@ static __always_inline bool options_load(struct __sk_buff *skb, const struct par
 					 struct tcp_options *o, const bool v6)
 {
 	__u8 header[TCP_HEADER_COPY] = {};
-	__u32 bytes = in->tcp_header;
+	__u32 bytes = in->l4_header;
 
 	barrier_var(bytes);
 	if (bytes < sizeof(struct tcphdr) || bytes > TCP_HEADER_MAX)
