@@ -4,8 +4,9 @@
     python tools/gen_abi.py --check    # exit status 1 and their names if one is out of date
 
 Layouts come from BTF, that is from the compiler, not from reading C: a small program that uses
-every type of abi.h is compiled and its types are dumped. (The real objects carry only the types
-they happen to use; tests/repo/test_generated.py proves that those agree.) Needs clang and bpftool.
+every type of the headers is compiled and its types are dumped. (The real objects carry only the
+types they happen to use; tests/repo/test_generated.py proves that those agree.) Needs clang and
+bpftool.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = ["Btf", "declared", "generate", "read_btf"]
 ROOT = Path(__file__).resolve().parent.parent
 DATAPATH = ROOT / "src" / "pointsman" / "datapath"
 LIB = DATAPATH / "bpf" / "lib"
+HEADERS = ("abi.h", "host_abi.h")
 COUNTED = (
     "Every packet that a program of Pointsman sees ends in exactly one of these, and is "
     "counted there, on the unit or on the host."
@@ -71,16 +73,19 @@ def read_btf(path: Path) -> Btf:
     return Btf(json.loads(done.stdout)["types"])
 
 
-def declared(header: Path = LIB / "abi.h") -> list[tuple[str, str]]:
-    """("struct" or "enum", name) of each type, in the header's order."""
-    return re.findall(r"^(struct|enum) (\w+) \{", header.read_text(), re.MULTILINE)
+def declarations() -> str:
+    """The text of the headers."""
+    return "".join((LIB / name).read_text() for name in HEADERS)
+
+
+def declared() -> list[tuple[str, str]]:
+    """("struct" or "enum", name) of each type, in the headers' order."""
+    return re.findall(r"^(struct|enum) (\w+) \{", declarations(), re.MULTILINE)
 
 
 def purpose(kind: str, name: str) -> str:
     """The docstring: the first sentence of the comment that stands above the type in the header."""
-    above = re.search(
-        rf"/\*((?:(?!\*/).)*)\*/\n{kind} {name} {{", (LIB / "abi.h").read_text(), re.DOTALL
-    )
+    above = re.search(rf"/\*((?:(?!\*/).)*)\*/\n{kind} {name} {{", declarations(), re.DOTALL)
     if above is None:
         return f"`{kind} {name}` of abi.h."
     paragraph = re.split(r"\n \*\n", above[1], maxsplit=1)[0]
@@ -89,9 +94,9 @@ def purpose(kind: str, name: str) -> str:
 
 
 def compile_types() -> Btf:
-    """All types of abi.h and reasons.h, and each constant as an enum of its own."""
+    """All types of the headers and reasons.h, and each constant as an enum of its own."""
     types = [*declared(), ("enum", "reason")]
-    lines = [f'#include "{LIB}/abi.h"', f'#include "{LIB}/reasons.h"']
+    lines = [f'#include "{LIB}/{name}"' for name in (*HEADERS, "reasons.h")]
     lines += [f"{kind} {name} a_{kind}_{name};" for kind, name in types]
     lines += [f"enum value_{name} {{ VALUE_{name} = {name} }} v_{name};" for name in CONSTANTS]
     clang = shutil.which("clang-19") or shutil.which("clang")
@@ -204,7 +209,7 @@ def abi_source(btf: Btf) -> str:
         [
             '"""The structs, enums and constants that Python shares with the packet programs.',
             "",
-            GENERATED.format(header="abi.h"),
+            GENERATED.format(header=" and ".join(HEADERS)),
             "Fields in network order are bytes, all others integers in host order.",
             '"""',
             "",

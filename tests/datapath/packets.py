@@ -118,4 +118,3 @@ def with_tcp_options(frame: bytes, version: int, options: bytes) -> bytes:
     over = in4_chksum if version == 4 else in6_chksum
     raw[at + 16 : at + 18] = over(6, split(bytes(raw))[0], bytes(raw[at:])).to_bytes(2, "big")
     return bytes(raw)
-

@@ -19,6 +19,7 @@ from pointsman.datapath.abi import BundleKind
 
 pytestmark = pytest.mark.datapath
 
+
 @pytest.fixture
 def host(loaded_host: HostBench) -> HostBench:
     loaded_host.reset()

@@ -33,7 +33,7 @@ UNIT_CONFIG = abi.UnitConfig(
     nat_last=65535,
     flags=abi.UnitFlag.CLASSIFIES,
 )
-HOST_CONFIG = abi.HostConfig(tag_key=KEY, nonce=bytes(8), bundle_port=b"\x11\xa0")
+HOST_CONFIG = abi.HostConfig(tag_key=KEY, nonce=bytes(8), bundle_port=b"\x11\xa0", datagram_life=60)
 UNIT_SIZES = UnitSizes(
     max_flows=1000,
     hosts=3,

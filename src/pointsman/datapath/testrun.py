@@ -36,8 +36,8 @@ def test_run(
 
     Without `ctx` the frame comes from the loopback of this network namespace. With `repeat` the
     program sees its own output from the second time on: the packet is not restored. `summed` hands
-    a TC program a driver's sum over the whole packet (CHECKSUM_COMPLETE); EBADMSG if that is not the
-    packet's afterwards.
+    a TC program a driver's sum over the whole packet (CHECKSUM_COMPLETE); EBADMSG if that is not
+    the packet's afterwards.
     """
     out = ffi.new("char[]", len(data) + ROOM)
     given = ffi.from_buffer(data)

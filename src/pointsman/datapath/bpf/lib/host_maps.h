@@ -3,7 +3,7 @@
 #ifndef POINTSMAN_HOST_MAPS_H
 #define POINTSMAN_HOST_MAPS_H
 
-#include "abi.h"
+#include "host_abi.h"
 #include "reasons.h"
 
 const volatile struct host_config config SEC(".rodata.config");
