@@ -49,10 +49,14 @@ class Proxies:
 
 
 def _nginx_configuration(folder: Path) -> Path:
-    """nginx.conf, with room in this folder for bodies under way."""
+    """nginx.conf, with room in this folder for bodies under way and for its number.
+
+    nginx removes that file in the end, so it must be one of its own.
+    """
     room = f"    client_body_temp_path {folder}/body;\n    proxy_temp_path {folder}/proxy;\n"
     path = folder / "proxy.conf"
-    path.write_text((HERE / "nginx.conf").read_text().replace("http {\n", f"http {{\n{room}"))
+    text = (HERE / "nginx.conf").read_text().replace("http {\n", f"http {{\n{room}")
+    path.write_text(f"pid {folder}/proxy.pid;\n{text}")
     return path
 
 
