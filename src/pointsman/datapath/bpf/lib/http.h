@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Reads an HTTP/1.x request head (RFC 9112) out of one segment and looks its parts up.
  *
- * A step a byte: the table of states below is the whole grammar that routing needs. Where a part
+ * A step a byte, but for parts where nothing but the line's end matters: the table of states below is the whole grammar that routing needs. Where a part
  * ends (method, authority, path, parameter, header, cookie pair), its text is looked up and the
  * rules it satisfies are noted in scratch->found. What this reader does not understand to the last byte it
  * leaves undecided; it never guesses.
@@ -28,6 +28,7 @@ enum http_state {
 	HTTP_LINE, /* first byte of a header line */
 	HTTP_NAME,
 	HTTP_VALUE,
+	HTTP_UNASKED, /* a value that no rule asks for */
 	HTTP_LAST_LF, /* after the CR that ends the head */
 	HTTP_DONE,
 	HTTP_BROKEN,
@@ -75,12 +76,6 @@ static __always_inline void end_of_parameter(const struct http_reader *r)
 		look_up(MATCH_QUERY, r->start, r->pos - r->start, 0, 0);
 }
 
-static __always_inline void end_of_host(const struct http_reader *r)
-{
-	if (asks(r->s, MATCH_HOST))
-		look_up_name(r->start, r->stop - r->start);
-}
-
 /* Which header is it? Names are in lower case by now. */
 static __always_inline enum http_field field_of(const struct http_reader *r)
 {
@@ -96,13 +91,11 @@ static __always_inline void end_of_value(const struct http_reader *r)
 	__u32 bytes = r->stop - r->start;
 
 	if (r->field == FIELD_COOKIE) {
-		if (asks(r->s, MATCH_COOKIE))
-			look_up(MATCH_COOKIE, r->start, bytes, 0, 0);
+		look_up(MATCH_COOKIE, r->start, bytes, 0, 0);
 		return;
 	}
 	if (r->field == FIELD_HOST) {
-		if (!r->has_authority)
-			end_of_host(r);
+		look_up_name(r->start, bytes);
 		return;
 	}
 	if (asks(r->s, MATCH_HEADER))
@@ -204,7 +197,8 @@ static __always_inline void target_byte(struct http_reader *r, __u8 c)
 		break;
 	case HTTP_AUTHORITY:
 		if (c == '/') {
-			end_of_host(r);
+			if (asks(r->s, MATCH_HOST))
+				look_up_name(r->start, r->stop - r->start);
 			begin(r, HTTP_PATH, r->pos);
 		} else {
 			host_byte(r, c);
@@ -242,6 +236,41 @@ static __always_inline enum http_state end_of_request_line(const struct http_rea
 	return asks_headers(r->s) ? HTTP_LINE : HTTP_DONE;
 }
 
+/* Whether a rule looks at the values of the header whose name was read. */
+static __always_inline bool asks_value(const struct http_reader *r)
+{
+	if (r->field == FIELD_COOKIE)
+		return asks(r->s, MATCH_COOKIE);
+	if (r->field == FIELD_HOST)
+		return asks(r->s, MATCH_HOST) && !r->has_authority;
+	return asks(r->s, MATCH_HEADER) || asks(r->s, MATCH_HEADER_PREFIX);
+}
+
+#define EACH_BYTE 0x0101010101010101ULL
+
+/* Where the line ends that holds segment[pos]; `end` if that is not before it. A word at a time. */
+__noinline int line_feed(__u32 pos, __u32 end)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s)
+		return end;
+	for (int i = 0; i < SEGMENT_MAX / 8 && pos < end; i++, pos += 8) {
+		__u64 word, hit;
+
+		barrier_var(pos);
+		if (pos >= SEGMENT_MAX)
+			break;
+		word = *(const __u64 *)(s->segment + pos) ^ '\n' * EACH_BYTE;
+		hit = (word - EACH_BYTE) & ~word & 0x80 * EACH_BYTE; /* lowest bit: of the first 0 */
+		if (hit) {
+			pos += lowest_bit(hit) / 8;
+			return pos < end ? pos : end;
+		}
+	}
+	return end;
+}
+
 static long http_step(__u32 index, void *context)
 {
 	struct http_reader *r = context;
@@ -250,6 +279,13 @@ static long http_step(__u32 index, void *context)
 
 	if (pos >= r->end || pos >= SEGMENT_MAX)
 		return 1;
+	if (r->state == HTTP_UNASKED || r->state == HTTP_VERSION) {
+		r->pos = line_feed(pos, r->end);
+		if (r->pos < r->end)
+			begin(r, r->state == HTTP_VERSION ? end_of_request_line(r) : HTTP_LINE, r->pos + 1);
+		r->pos++;
+		return r->state >= HTTP_DONE;
+	}
 	c = r->s->segment[pos];
 	if (is_upper(c) && (r->state == HTTP_NAME || r->state == HTTP_LINE)) {
 		c |= 0x20;
@@ -265,10 +301,6 @@ static long http_step(__u32 index, void *context)
 			r->state = HTTP_BROKEN;
 		}
 		break;
-	case HTTP_VERSION:
-		if (c == '\n')
-			begin(r, end_of_request_line(r), pos + 1);
-		break;
 	case HTTP_LINE:
 		line_byte(r, c);
 		break;
@@ -276,7 +308,7 @@ static long http_step(__u32 index, void *context)
 		if (c == ':') {
 			r->name_bytes = pos - r->name;
 			r->field = field_of(r);
-			begin(r, HTTP_VALUE, pos + 1);
+			begin(r, asks_value(r) ? HTTP_VALUE : HTTP_UNASKED, pos + 1);
 			begin_host(r);
 		} else if (!is_token(c)) {
 			r->state = HTTP_BROKEN;
