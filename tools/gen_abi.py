@@ -41,6 +41,7 @@ CONSTANTS = (
     "MATCH_TEXT",
     "SECRET_SLOTS",
     "BUNDLE_VERSION",
+    "FLOW_WAYS",
 )
 INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 TRANSPARENT = ("TYPEDEF", "CONST", "VOLATILE")

@@ -9,6 +9,7 @@ from compiled import PASSING, compile_program, open_fds
 
 from pointsman.datapath import abi, testrun
 from pointsman.datapath.capi import possible_cpus
+from pointsman.datapath.flow_table import bucket_count
 from pointsman.datapath.host import HostDatapath, HostSizes
 from pointsman.datapath.reasons import REASONS, Reason, Where
 from pointsman.datapath.unit import UnitDatapath, UnitSizes, cpu_bits
@@ -21,6 +22,8 @@ XDP_PASS, TC_NEXT = 2, -1
 UNIT_CONFIG = abi.UnitConfig(
     tag_key=KEY,
     choose_key=KEY,
+    flow_seed=1,
+    flow_mask=bucket_count(1000, per_cpu=False) - 1,
     life=(1, 2, 3, 4, 5),
     tunnel4=bytes(4),
     tunnel6=bytes(16),
@@ -36,6 +39,7 @@ UNIT_CONFIG = abi.UnitConfig(
 HOST_CONFIG = abi.HostConfig(tag_key=KEY, nonce=bytes(8), bundle_port=b"\x11\xa0", datagram_life=60)
 UNIT_SIZES = UnitSizes(
     max_flows=1000,
+    flow_table_per_cpu=False,
     hosts=3,
     endpoints=6,
     services=2,

@@ -68,6 +68,7 @@ ffi.cdef(
     uint32_t bpf_map__key_size(const struct bpf_map *map);
     uint32_t bpf_map__value_size(const struct bpf_map *map);
     uint32_t bpf_map__max_entries(const struct bpf_map *map);
+    int bpf_map__set_type(struct bpf_map *map, int type);
     int bpf_map__set_max_entries(struct bpf_map *map, uint32_t max_entries);
     int bpf_map__set_initial_value(struct bpf_map *map, const void *data, size_t size);
 

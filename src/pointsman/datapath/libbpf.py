@@ -98,6 +98,12 @@ class BpfObject:
         if code:
             raise OSError(-code, f"{self.path.name}: cannot resize map {name} to {max_entries}")
 
+    def retype(self, name: str, kind: MapType) -> None:
+        """Make a map one of another kind that programs use alike, before load."""
+        code = library().bpf_map__set_type(self._find_map(name), kind)
+        if code:
+            raise OSError(-code, f"{self.path.name}: cannot make map {name} a {kind.name}")
+
     def set_autoload(self, program: str, *, autoload: bool) -> None:
         """Whether `load()` brings this program into the kernel."""
         code = library().bpf_program__set_autoload(self._find_program(program), autoload)

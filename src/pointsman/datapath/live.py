@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from pointsman.datapath.abi import TICK_SHIFT, Flow, FlowState, Standing
-from pointsman.datapath.maps import Hash
+from pointsman.datapath.flow_table import FlowTable
 from pointsman.datapath.unit import UnitDatapath
 
 __all__ = ["LiveCounts", "Recount"]
@@ -22,8 +22,6 @@ __all__ = ["LiveCounts", "Recount"]
 COUNTED = (FlowState.OPENING, FlowState.OPEN, FlowState.DATAGRAM)
 """state_counts() of the packet programs."""
 WRAP = 1 << 32
-BATCH = 4096
-"""Routes read at a time: a few milliseconds."""
 
 
 class LiveCounts:
@@ -94,10 +92,10 @@ def _signed(difference: int) -> int:
     return (difference + WRAP // 2) % WRAP - WRAP // 2
 
 
-def _living(table: Hash[Any, Flow], life: Sequence[int]) -> Iterator[Counter[int]]:
+def _living(table: FlowTable[Any], life: Sequence[int]) -> Iterator[Counter[int]]:
     """Endpoints of routes that count, batch by batch."""
     endpoint, seen, state = (Flow.__match_args__.index(n) for n in ("endpoint", "seen", "state"))
-    for _, values, _ in table.raw_batches(BATCH):
+    for _, values, _ in table.raw_batches():
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) >> TICK_SHIFT
         yield Counter(
             row[endpoint]

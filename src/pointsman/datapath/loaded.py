@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from pointsman.datapath.codecs import U64, Record
-from pointsman.datapath.libbpf import BpfObject, Map
+from pointsman.datapath.libbpf import BpfObject, Map, MapType
 from pointsman.datapath.links import Link
 from pointsman.datapath.maps import PerCpuArray
 from pointsman.datapath.reasons import Reason
@@ -19,13 +19,21 @@ __all__ = ["Loaded"]
 class Loaded:
     """A loaded object, its links by interface, and its counters. Closes all of it at once."""
 
-    def __init__(self, program: BpfObject, config: Record, entries: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        program: BpfObject,
+        config: Record,
+        entries: Mapping[str, int],
+        kinds: Mapping[str, MapType] | None = None,
+    ) -> None:
         self._object = program
         self._links: dict[int, Link] = {}
         with self.closed_on_error():
             program.set_rodata(".rodata.config", config.pack())
             for name, count in entries.items():
                 program.resize(name, count)
+            for name, kind in (kinds or {}).items():
+                program.retype(name, kind)
             program.load()
             self.reasons = PerCpuArray(program.map("reasons"), U64)
 

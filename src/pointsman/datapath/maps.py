@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from pointsman.datapath.capi import ffi, library, possible_cpus
-from pointsman.datapath.codecs import U32, Codec, Counter
+from pointsman.datapath.codecs import U32, Codec, Counter, Raw, exactly
 from pointsman.datapath.libbpf import Map, MapType
 from pointsman.errors import SystemRefusal
 
-__all__ = ["Array", "Hash", "PerCpuArray", "ProgArray"]
+__all__ = ["Array", "Hash", "PerCpuArray", "ProgArray", "RawArray"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -219,6 +219,31 @@ class Array(_Indexed[V]):
         """The values of [first, first + count), by default of the whole array."""
         wanted = len(self) - first if count is None else count
         return [self.value.unpack(slot) for slot in self._slots(first, wanted)]
+
+
+class RawArray(_Indexed[bytes]):
+    """An array, or one a CPU, whose slots are bytes: of all CPUs one behind the other."""
+
+    __slots__ = ("copies",)
+
+    def __init__(self, map_: Map, size: int) -> None:
+        _expect(map_, (MapType.ARRAY, MapType.PERCPU_ARRAY), U32.size, size)
+        self.copies = possible_cpus() if map_.type is MapType.PERCPU_ARRAY else 1
+        if size % 8:
+            raise ValueError(f"slots of {size} bytes are no whole words")
+        super().__init__(map_, Raw(size), map_.type, size * self.copies)
+
+    def get(self, index: int) -> bytes:
+        """IndexError past the end."""
+        return self._read(index)
+
+    def set(self, index: int, slot: bytes) -> None:
+        """IndexError past the end; ValueError for bytes of another length."""
+        self._write(index, exactly(self._slot_bytes)(slot))
+
+    def batches(self, size: int) -> Iterator[bytes]:
+        """All slots in their order, `size` a system call."""
+        return (slots for _, slots, _ in self._batches.read(min(size, len(self))))
 
 
 class PerCpuArray(_Indexed[V]):

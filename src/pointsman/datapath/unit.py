@@ -10,7 +10,8 @@ from pointsman.datapath import abi
 from pointsman.datapath.capi import possible_cpus
 from pointsman.datapath.codecs import U32, U64, Raw, RecordCodec
 from pointsman.datapath.features import OBJECTS
-from pointsman.datapath.libbpf import BpfObject
+from pointsman.datapath.flow_table import FlowTable, bucket_count
+from pointsman.datapath.libbpf import BpfObject, MapType
 from pointsman.datapath.links import attach_xdp
 from pointsman.datapath.loaded import Loaded
 from pointsman.datapath.maps import Array, Hash, PerCpuArray, ProgArray
@@ -25,6 +26,7 @@ class UnitSizes:
     """How many of each there may be; what follows from the numbers is worked out here."""
 
     max_flows: int
+    flow_table_per_cpu: bool
     hosts: int
     endpoints: int
     services: int
@@ -42,9 +44,10 @@ class UnitSizes:
 
     def entries(self) -> dict[str, int]:
         """Capacity by name of map; the kernel allows no empty one."""
+        buckets = bucket_count(self.max_flows, per_cpu=self.flow_table_per_cpu)
         wanted = {
-            "flows4": self.max_flows,
-            "flows6": self.max_flows,
+            "flows4": buckets,
+            "flows6": buckets,
             "endpoints4": self.endpoints,
             "endpoints6": self.endpoints,
             "host_numbers4": self.hosts,
@@ -67,6 +70,11 @@ class UnitSizes:
         }
         return {name: max(entries, 1) for name, entries in wanted.items()}
 
+    def kinds(self) -> dict[str, MapType]:
+        """Maps that are of another kind than the object says."""
+        kind = MapType.PERCPU_ARRAY if self.flow_table_per_cpu else MapType.ARRAY
+        return {"flows4": kind, "flows6": kind}
+
 
 class UnitDatapath(Loaded):
     """The unit's programs, loaded and not attached.
@@ -78,7 +86,7 @@ class UnitDatapath(Loaded):
     def __init__(
         self, sizes: UnitSizes, config: abi.UnitConfig, *, path: Path = UNIT_OBJECT
     ) -> None:
-        super().__init__(BpfObject(path), config, sizes.entries())
+        super().__init__(BpfObject(path), config, sizes.entries(), sizes.kinds())
         self.config = config
         with self.closed_on_error():
             self._open_flows()
@@ -94,9 +102,10 @@ class UnitDatapath(Loaded):
         self.keep(ifindex, attach_xdp(self.program_fd("forward"), ifindex, generic=generic))
 
     def _open_flows(self) -> None:
-        flow, number = RecordCodec(abi.Flow), U32
-        self.flows4 = Hash(self.map("flows4"), RecordCodec(abi.FlowKey4), flow)
-        self.flows6 = Hash(self.map("flows6"), RecordCodec(abi.FlowKey6), flow)
+        number, seed = U32, self.config.flow_seed
+        self.flows4 = FlowTable(self.map("flows4"), abi.FlowKey4, seed)
+        self.flows6 = FlowTable(self.map("flows6"), abi.FlowKey6, seed)
+        self.evicted = PerCpuArray(self.map("evicted"), U64)
         self.endpoints4 = Array(self.map("endpoints4"), RecordCodec(abi.Endpoint4))
         self.endpoints6 = Array(self.map("endpoints6"), RecordCodec(abi.Endpoint6))
         self.host_numbers4 = Hash(self.map("host_numbers4"), Raw(4), number)

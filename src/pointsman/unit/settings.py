@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
 from pointsman.classifier.choose import choosing_key, room_for
 from pointsman.classifier.rules import Compiled
 from pointsman.config.endpoints import decks
-from pointsman.config.model import OtherPorts, Role, Site, Unit
+from pointsman.config.model import OtherPorts, Role, Site, TableKind, Unit
 from pointsman.datapath import abi
+from pointsman.datapath.flow_table import bucket_count
 from pointsman.datapath.rule_tables import words_needed
 from pointsman.datapath.unit import UnitSizes, cpu_bits
 from pointsman.tunnel.bundles import advertised_mss
@@ -27,6 +29,7 @@ def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSize
     found = decks(site)
     return UnitSizes(
         max_flows=unit.max_flows,
+        flow_table_per_cpu=unit.flow_table is TableKind.PER_CPU,
         hosts=len(site.hosts),
         endpoints=sum(len(deck.endpoints) for deck in found),
         services=len(site.services),
@@ -60,9 +63,12 @@ def unit_config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
     flags = abi.UnitFlag.CLASSIFIES if Role.CLASSIFIER in unit.roles else abi.UnitFlag(0)
     if site.other_ports is OtherPorts.PASS:
         flags |= abi.UnitFlag.PASSES_OTHER_PORTS
+    buckets = bucket_count(unit.max_flows, per_cpu=unit.flow_table is TableKind.PER_CPU)
     return abi.UnitConfig(
         choose_key=abi.SiphashKey.unpack(choosing_key(cluster_key)),
         tag_key=abi.SiphashKey.unpack(tag_key(cluster_key)),
+        flow_seed=secrets.randbits(64),
+        flow_mask=buckets - 1,
         life=life,
         tunnel4=tunnel.get(4, bytes(4)),
         tunnel6=tunnel.get(6, bytes(16)),

@@ -14,10 +14,10 @@
 
 static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *end, const bool v6)
 {
-	__u32 now = tick_now();
 	union flow_key key;
 	struct packet p;
 	struct flow *flow;
+	__u32 now;
 
 	if (!parse_plain(&p, data, end, v6)) {
 		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_REST6 : PROGRAM_REST4);
@@ -25,6 +25,7 @@ static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *
 	}
 	flow_key_from(&key, &p, v6);
 	flow = flow_find(&key, v6);
+	now = flow ? tick_now() : 0; /* a call */
 	if (p.proto == IPPROTO_TCP) {
 		if (flow && !p.tcp->syn && !(flow->flags & FLOW_REOPENED) && flow_alive(flow, now))
 			return segment_send(ctx, &p, flow, now, v6);

@@ -96,6 +96,36 @@ struct flow {
 	__u8 reserved[3];
 };
 
+/* The table of routes is buckets of FLOW_WAYS slots. A connection's hash names its bucket; a
+ * fingerprint of it, its slot: 0 is a free one. lib/flow_table.h has the whole story. */
+#define FLOW_WAYS 16
+
+struct flow_head {
+	__u32 lock; /* who puts a route in holds it */
+	__u32 spare[7];
+	__u16 prints[FLOW_WAYS];
+};
+
+struct flow_slot4 {
+	struct flow_key4 key;
+	struct flow flow;
+};
+
+struct flow_slot6 {
+	struct flow_key6 key;
+	struct flow flow;
+};
+
+struct flow_bucket4 {
+	struct flow_head head;
+	struct flow_slot4 slots[FLOW_WAYS];
+};
+
+struct flow_bucket6 {
+	struct flow_head head;
+	struct flow_slot6 slots[FLOW_WAYS];
+};
+
 /* How packets reach an endpoint (R-A6). */
 enum forward_mode {
 	FORWARD_TUNNEL = 0, /* flow id in the port fields */
@@ -324,6 +354,8 @@ enum unit_flag {
 struct unit_config {
 	struct siphash_key tag_key;
 	struct siphash_key choose_key; /* of hashes that choose an endpoint; equal on all units */
+	__u64 flow_seed; /* of the hash that names buckets; drawn at random */
+	__u32 flow_mask; /* number of buckets, a power of two, less one */
 	__u32 life[FLOW_STATES]; /* ticks without a packet after which a flow in that state is gone */
 	__be32 tunnel4;
 	__be32 tunnel6[4];

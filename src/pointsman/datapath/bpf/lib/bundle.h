@@ -69,15 +69,21 @@ static __always_inline void bundle_set_attributes(struct bundle *b, const struct
 	}
 }
 
-/* A datagram has no numbers for the tag to cover. */
 static __always_inline __u64 bundle_tag(const struct bundle *b, const struct packet *p, const bool v6)
 {
-	struct siphash_key secret = TAG_KEY();
+	union tagged t = {};
 	bool tcp = p->proto == IPPROTO_TCP;
-	union flow_key key;
 
-	flow_key_from(&key, p, v6);
-	return tag_make(b, &key, tcp ? p->tcp->seq : 0, tcp ? p->tcp->ack_seq : 0, &secret, v6);
+	if (v6) {
+		flow_key6_from(&t.v6.key, p);
+		t.v6.seq = tcp ? p->tcp->seq : 0;
+		t.v6.ack = tcp ? p->tcp->ack_seq : 0;
+	} else {
+		flow_key4_from(&t.v4.key, p);
+		t.v4.seq = tcp ? p->tcp->seq : 0;
+		t.v4.ack = tcp ? p->tcp->ack_seq : 0;
+	}
+	return tag_make(&t, b, v6);
 }
 
 /* Puts the packet into a bundle and sends it. A packet too long for one is refused, unless it only

@@ -35,8 +35,6 @@ static __always_inline int classify_plain(struct xdp_md *ctx, struct packet *p,
 					  const union flow_key *key, struct flow *flow,
 					  const struct service *service, const bool v6)
 {
-	struct scratch *s;
-
 	if (!p->tcp->syn)
 		return finish(REASON_NO_ROUTE, XDP_DROP);
 	if (flow && flow->state == FLOW_OPENING && flow->first_seq == bpf_ntohl(p->tcp->seq))
@@ -44,9 +42,6 @@ static __always_inline int classify_plain(struct xdp_md *ctx, struct packet *p,
 	/* The host of an open flow tells an old SYN from a new one. */
 	if (flow && flow->state == FLOW_OPEN && endpoint_usable(flow->endpoint, v6))
 		return syn_send_again(ctx, p, flow, v6);
-	s = scratch_get();
-	if (!s || !segment_load(ctx, p, s, v6))
-		return finish(REASON_BAD_CHECKSUM, XDP_DROP);
 	return plumb(ctx, p, key, service, service->pool, BUNDLE_SYN, v6);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The life of a flow: where its route lies, how it ages, what its packets mean for it (R-A5, R-D7). */
+/* The life of a flow: what its packets mean for its route, and how they are sent on (R-A5, R-D7). */
 #ifndef POINTSMAN_FLOW_H
 #define POINTSMAN_FLOW_H
 
@@ -7,24 +7,9 @@
 #include "bundle.h"
 #include "finish.h"
 #include "live.h"
+#include "flow_table.h"
 #include "move.h"
 #include "packet.h"
-
-static __always_inline struct flow *flow_find(const union flow_key *key, const bool v6)
-{
-	return v6 ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows4, &key->v4);
-}
-
-static __always_inline long flow_store(const union flow_key *key, const struct flow *flow, const bool v6)
-{
-	return v6 ? bpf_map_update_elem(&flows6, &key->v6, flow, BPF_ANY) :
-		    bpf_map_update_elem(&flows4, &key->v4, flow, BPF_ANY);
-}
-
-static __always_inline bool flow_alive(const struct flow *flow, __u32 now)
-{
-	return flow->state < FLOW_STATES && now - flow->seen <= config.life[flow->state];
-}
 
 static __always_inline __u16 epoch_of(__u32 host)
 {

@@ -65,11 +65,15 @@ static __always_inline bool parcel_l4(struct __sk_buff *skb, struct parcel *in, 
 
 static __always_inline bool parcel_tag_right(const struct parcel *in, const bool v6)
 {
-	struct siphash_key secret = TAG_KEY();
 	struct bundle b = in->head;
+	union tagged t;
 
 	b.flags &= ~BUNDLE_AGAIN;
-	return b.tag == tag_make(&b, &in->key, in->tcp.seq, in->tcp.ack_seq, &secret, v6);
+	if (v6)
+		t.v6 = (struct tagged6){ .key = in->key.v6, .seq = in->tcp.seq, .ack = in->tcp.ack_seq };
+	else
+		t.v4 = (struct tagged4){ .key = in->key.v4, .seq = in->tcp.seq, .ack = in->tcp.ack_seq };
+	return b.tag == tag_make(&t, &b, v6);
 }
 
 /* REASON_COUNT: all is well. Otherwise why the bundle is dropped. The outer IP header has been

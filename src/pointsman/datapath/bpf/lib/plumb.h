@@ -52,7 +52,7 @@ static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const uni
 				 const struct service *service, __u32 pool, enum bundle_kind kind,
 				 const bool v6)
 {
-	struct flow flow = {}, *before;
+	struct flow flow = {};
 	const struct endpoint_rest *rest;
 	const void *ep;
 
@@ -69,13 +69,8 @@ static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const uni
 	flow.epoch = epoch_of(rest->host);
 	flow_begin(&flow, p, service, kind);
 	flow_set_deltas(&flow, key, ep, v6);
-	before = flow_find(key, v6);
-	if (before && state_counts(before->state))
-		live_add(before->endpoint, -1);
 	if (flow_store(key, &flow, v6))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
-	if (state_counts(flow.state))
-		live_add(flow.endpoint, 1);
 	if (kind == BUNDLE_DATA)
 		return bundle_send_data(ctx, p, &flow, ep, REASON_BUNDLED_DATA, v6);
 	if (rest->mode != FORWARD_TUNNEL)

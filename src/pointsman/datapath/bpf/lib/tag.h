@@ -11,6 +11,9 @@
 _Static_assert(TAGGED_BYTES == 16 && offsetof(struct notice, tag) == 16, "headers are two words");
 _Static_assert(sizeof(struct bundle) == 24 && sizeof(struct notice) == 24, "as on the wire");
 
+/* Copies a key out of read-only configuration, which is volatile. */
+#define TAG_KEY() ((struct siphash_key){ config.tag_key.k0, config.tag_key.k1 })
+
 /* Bytes that a bundle puts in front of the client's packet, MAC header apart. */
 static __always_inline __u32 bundle_room(const bool v6)
 {
@@ -33,20 +36,18 @@ struct tagged6 {
 };
 _Static_assert(sizeof(struct tagged4) == 5 * 8 && sizeof(struct tagged6) == 8 * 8, "whole words");
 
-/* seq, ack: 0 of what is no TCP. */
-static __always_inline __u64 tag_make(const struct bundle *b, const union flow_key *key, __be32 seq,
-				      __be32 ack, const struct siphash_key *secret, const bool v6)
+union tagged {
+	struct tagged4 v4;
+	struct tagged6 v6;
+};
+
+/* t: all but the header is there. seq and ack are 0 of what is no TCP. */
+static __always_inline __u64 tag_make(union tagged *t, const struct bundle *b, const bool v6)
 {
-	if (v6) {
-		struct tagged6 t = { .key = key->v6, .seq = seq, .ack = ack };
+	struct siphash_key secret = TAG_KEY();
 
-		__builtin_memcpy(t.header, b, TAGGED_BYTES);
-		return siphash((const __u64 *)&t, sizeof(t) / 8, secret);
-	}
-	struct tagged4 t = { .key = key->v4, .seq = seq, .ack = ack };
-
-	__builtin_memcpy(t.header, b, TAGGED_BYTES);
-	return siphash((const __u64 *)&t, sizeof(t) / 8, secret);
+	__builtin_memcpy(t, b, TAGGED_BYTES);
+	return siphash((const __u64 *)t, (v6 ? sizeof(t->v6) : sizeof(t->v4)) / 8, &secret);
 }
 
 /* addresses: source and destination of the notice, 8 or 32 bytes. */
@@ -59,8 +60,5 @@ static __always_inline __u64 notice_tag(const struct notice *n, const void *addr
 	__builtin_memcpy(words + 2, addresses, v6 ? 32 : 8);
 	return siphash(words, v6 ? 6 : 3, secret);
 }
-
-/* Copies a key out of read-only configuration, which is volatile. */
-#define TAG_KEY() ((struct siphash_key){ config.tag_key.k0, config.tag_key.k1 })
 
 #endif

@@ -9,23 +9,32 @@
 /* Read-only: a section of its own, so that Python can fill it whole. */
 const volatile struct unit_config config SEC(".rodata.config");
 
-/* flows4, flows6: connection -> its route.
+/* flows4, flows6: bucket -> routes of connections (flow_table.h).
  * Owner: forwarder. Writers: plumb(), flow_advance().
- * Life: LRU; dead by state and idleness (enum flow_state), gone when its place is needed.
- * Size: max_flows. */
+ * Life: dead by state and idleness (enum flow_state), gone when its place is needed.
+ * Size: max_flows, twice over, in buckets. Python makes it an array a CPU if the site file wants that. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct flow_key4);
-	__type(value, struct flow);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_bucket4);
 } flows4 SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct flow_key6);
-	__type(value, struct flow);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_bucket6);
 } flows6 SEC(".maps");
+
+/* evicted: [0] = routes that lived, and gave their place to others. Owner: flow_store(), per CPU.
+ * Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} evicted SEC(".maps");
 
 /* endpoints4, endpoints6: endpoint -> addresses and next hop.
  * Owner: Python (site file, netlink routes and neighbours). Life: as long as the unit. */
