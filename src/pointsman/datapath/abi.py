@@ -15,6 +15,7 @@ from pointsman.datapath.codecs import Layout, Record
 __all__ = [
     "BUNDLE_VERSION",
     "FLOW_STATES",
+    "FLOW_WAYS",
     "HOST_PROGRAMS",
     "MATCH_CLASSES",
     "MATCH_TEXT",
@@ -34,9 +35,14 @@ __all__ = [
     "EndpointFlag",
     "Family",
     "Flow",
+    "FlowBucket4",
+    "FlowBucket6",
     "FlowFlag",
+    "FlowHead",
     "FlowKey4",
     "FlowKey6",
+    "FlowSlot4",
+    "FlowSlot6",
     "FlowState",
     "ForwardMode",
     "Fragment4",
@@ -84,6 +90,7 @@ RULE_WORDS = 64
 MATCH_TEXT = 124
 SECRET_SLOTS = 4
 BUNDLE_VERSION = 1
+FLOW_WAYS = 16
 PROGRAMS = 7
 FLOW_STATES = 5
 MATCH_CLASSES = 10
@@ -166,7 +173,7 @@ class Flow(Record):
     """A route: where the packets of one connection go, and how to rewrite them (R-A3, R-E9)."""
 
     SIZE: ClassVar[int] = 32
-    LAYOUT: ClassVar[Layout] = Layout("I", "4s", "I", "I", "I", "H", "H", "H", "B", "B", "B", "3x")
+    LAYOUT: ClassVar[Layout] = Layout("I", "4s", "I", "I", "I", "H", "H", "H", "B", "B", "B", "3s")
     endpoint: int
     flow_id: bytes
     first_seq: int
@@ -178,6 +185,58 @@ class Flow(Record):
     state: int
     flags: int
     rcv_wscale: int
+    spare: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FlowHead(Record):
+    """`struct flow_head` of abi.h."""
+
+    SIZE: ClassVar[int] = 64
+    LAYOUT: ClassVar[Layout] = Layout("I", "7I", "16H")
+    lock: int
+    spare: tuple[int, ...]
+    prints: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSlot4(Record):
+    """`struct flow_slot4` of abi.h."""
+
+    SIZE: ClassVar[int] = 48
+    LAYOUT: ClassVar[Layout] = Layout(FlowKey4, Flow)
+    key: FlowKey4
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSlot6(Record):
+    """`struct flow_slot6` of abi.h."""
+
+    SIZE: ClassVar[int] = 72
+    LAYOUT: ClassVar[Layout] = Layout(FlowKey6, Flow)
+    key: FlowKey6
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class FlowBucket4(Record):
+    """`struct flow_bucket4` of abi.h."""
+
+    SIZE: ClassVar[int] = 832
+    LAYOUT: ClassVar[Layout] = Layout(FlowHead, (FlowSlot4, 16))
+    head: FlowHead
+    slots: tuple[FlowSlot4, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowBucket6(Record):
+    """`struct flow_bucket6` of abi.h."""
+
+    SIZE: ClassVar[int] = 1216
+    LAYOUT: ClassVar[Layout] = Layout(FlowHead, (FlowSlot6, 16))
+    head: FlowHead
+    slots: tuple[FlowSlot6, ...]
 
 
 class ForwardMode(IntEnum):
@@ -379,7 +438,7 @@ class MatchKey(Record):
     LAYOUT: ClassVar[Layout] = Layout("H", "B", "B", "124s")
     ruleset: int
     match_class: int
-    bytes: int
+    text_bytes: int
     text: bytes
 
 
@@ -487,12 +546,28 @@ class UnitFlag(IntFlag):
 class UnitConfig(Record):
     """`struct unit_config` of abi.h."""
 
-    SIZE: ClassVar[int] = 112
+    SIZE: ClassVar[int] = 120
     LAYOUT: ClassVar[Layout] = Layout(
-        SiphashKey, SiphashKey, "5I", "4s", "16s", "2s", "H", "I", "4s", "16s", "H", "H", "I", "4x"
+        SiphashKey,
+        SiphashKey,
+        "Q",
+        "I",
+        "5I",
+        "4s",
+        "16s",
+        "2s",
+        "H",
+        "I",
+        "4s",
+        "16s",
+        "H",
+        "H",
+        "I",
     )
     tag_key: SiphashKey
     choose_key: SiphashKey
+    flow_seed: int
+    flow_mask: int
     life: tuple[int, ...]
     tunnel4: bytes
     tunnel6: bytes

@@ -93,7 +93,7 @@ struct flow {
 	__u8 state; /* enum flow_state */
 	__u8 flags; /* enum flow_flag */
 	__u8 rcv_wscale; /* the client was told (inspected) */
-	__u8 reserved[3];
+	__u8 spare[3];
 };
 
 /* The table of routes is buckets of FLOW_WAYS slots. A connection's hash names its bucket; a
@@ -271,7 +271,7 @@ struct ruleset {
 struct match_key {
 	__u16 ruleset;
 	__u8 match_class; /* enum match_class */
-	__u8 bytes; /* of the text: a client's may end with zeros of its own */
+	__u8 text_bytes; /* of the text: a client's may end with zeros of its own */
 	__u8 text[MATCH_TEXT];
 };
 

@@ -89,7 +89,7 @@ __noinline int look_up(__u32 class, __u32 from, __u32 bytes, __u32 name, __u32 n
 	if (!s || bytes > MATCH_TEXT || name_bytes > MATCH_TEXT ||
 	    bytes + name_bytes + (name_bytes ? 1 : 0) > MATCH_TEXT)
 		return 0; /* longer than any condition can be */
-	s->match.bytes = put_text(s, from, bytes, name, name_bytes);
+	s->match.text_bytes = put_text(s, from, bytes, name, name_bytes);
 	s->match.ruleset = s->ruleset;
 	s->match.match_class = class;
 	rules = bpf_map_lookup_elem(&matches, &s->match);
