@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from pointsman.datapath import testrun
+from pointsman.datapath.capi import ffi, library, options
 from pointsman.datapath.codecs import Raw
 from pointsman.datapath.libbpf import BpfObject
 from pointsman.datapath.maps import Array, Hash, ProgArray
@@ -29,6 +30,8 @@ BATCH = 256
 FLOOR_KEY_END = b"\x06\0\0\0"
 """TCP, and padding."""
 FLOOR_VALUE_BYTES = 40
+LIVE_FRAMES, LIVE_BATCH = 1 << 1, 64
+"""BPF_F_TEST_XDP_LIVE_FRAMES, and packets sent at once."""
 
 
 @dataclass
@@ -121,3 +124,18 @@ class Harness:
             clients.taken(repeat)
         # The kernel cuts the fraction off.
         return Run(result.duration_ns + 0.5, result.retval, result.data)
+
+    def send_out(self, ifindex: int, count: int) -> None:
+        """Send the loaded packets, all of one length, out of an interface of this namespace.
+
+        OSError if the kernel refuses. veth takes them only if its peer has GRO or XDP.
+        """
+        self._state.set(0, STATE.pack(0, 0, self._count, 0, 0, 0, 0, 0))
+        run = options("bpf_test_run_opts")
+        frame, context = self._first, testrun.xdp_context(len(self._first), ifindex)
+        run.data_in, run.data_size_in = ffi.from_buffer(frame), len(frame)
+        run.ctx_in, run.ctx_size_in = ffi.from_buffer(context), len(context)
+        run.repeat, run.flags, run.batch_size = count, LIVE_FRAMES, LIVE_BATCH
+        code = library().bpf_prog_test_run_opts(self.program_fd("generate"), run)
+        if code:
+            raise OSError(-code, f"interface number {ifindex} takes no generated packets")

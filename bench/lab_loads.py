@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
+from tempfile import TemporaryDirectory
 
 from cpu import bpf_statistics, machine_ns, processes_ns, unit_ns
+from datagrams import measure_datagrams
 from loads import LOADS, Load, Outcome, run_load
 from results import Cost, Figures, Results
 from targets import TARGETS, Proxies
@@ -15,16 +18,18 @@ from pointsman.lab.lab import Lab
 
 __all__ = ["measure_loads"]
 
+MEMORY = "/dev/shm"
 SITE = Path(__file__).resolve().parent / "site.yaml"
 OURS = ("pointsman", "plain")
 
 
 def measure_loads(results: Results, name: str, say: Callable[[str], None]) -> None:
-    """Fills `loads` and `cpu` of the results in a lab of that name."""
-    with Lab(name, SITE) as lab:
+    """Fills `loads`, `cpu` and `datagrams` of the results in a lab of that name."""
+    with TemporaryDirectory(dir=MEMORY) as room, Lab(name, SITE) as lab:
         lab.up()
         lab.make_file("ten", 10_000_000)
-        proxies = Proxies(lab)
+        _keep_in_memory(lab, Path(room))
+        proxies = Proxies(lab, Path(room))
         for load in LOADS:
             results.loads[load.name] = _throughput(lab, load, results, say)
         pids = {**proxies.pids, **dict.fromkeys(OURS, int(lab.status("u1")["pid"]))}
@@ -33,6 +38,15 @@ def measure_loads(results: Results, name: str, say: Callable[[str], None]) -> No
                 if load.small:
                     results.cpu[load.name] = _cpu(lab, load, pids, results.rounds)
                     say(f"CPU, {load.title}")
+        measure_datagrams(lab, results, say)
+
+
+def _keep_in_memory(lab: Lab, room: Path) -> None:
+    """Uploads, so that no disk is measured."""
+    for name in ("tmp", "uploads"):
+        folder = lab.nginx("h1").dir / name
+        shutil.move(folder, room / name)
+        folder.symlink_to(room / name)
 
 
 def _throughput(

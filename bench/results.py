@@ -41,6 +41,8 @@ class Results:
     loads: dict[str, dict[str, Figures]] = field(default_factory=dict)
     """Load and target to what was measured."""
     cpu: dict[str, dict[str, Cost]] = field(default_factory=dict)
+    datagrams: dict[str, list[float]] = field(default_factory=dict)
+    """Target to UDP datagrams/s, one entry a round."""
     packets: dict[str, dict[str, float]] = field(default_factory=dict)
     """Path of a packet program to its medians (PathCost.summary)."""
     memory: dict[str, float] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class Results:
             for target, cost in costs.items():
                 if cost.between:
                     found[f"{load} {target} CPU µs"] = median(cost.between) / 1000
+        found |= {f"datagrams {target}": median(r) for target, r in self.datagrams.items()}
         found |= {f"ns {path}": summary["ns"] for path, summary in self.packets.items()}
         found |= {f"MB {name}": value for name, value in self.memory.items()}
         return found

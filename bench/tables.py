@@ -82,7 +82,9 @@ def tables(results: Results) -> dict[str, str]:
         ]
         for load, costs in results.cpu.items()
     ]
-    rows = [*loads, *latency, *_cpu_rows(results, shown), *machine]
+    rates = {target: f"{median(rates):,.0f}" for target, rates in results.datagrams.items()}
+    datagrams = ["UDP datagrams/s, one flow, one CPU", *(rates.get(name, "") for name in TARGETS)]
+    rows = [*loads, datagrams, *latency, *_cpu_rows(results, shown), *machine]
     return {
         "loads": f"{_markdown(head, rows)}\n\n{_note(results)}",
         "packets": packets_table(results),

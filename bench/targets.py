@@ -35,11 +35,14 @@ TARGETS = {
 
 
 class Proxies:
-    """HAProxy and nginx, each in a namespace without our programs. They end with the lab."""
+    """HAProxy and nginx, each in a namespace without our programs. They end with the lab.
 
-    def __init__(self, lab: Lab) -> None:
+    `room`: a folder for nginx's bodies under way.
+    """
+
+    def __init__(self, lab: Lab, room: Path) -> None:
         haproxy = ["haproxy", "-db", "-f", str(HERE / "haproxy.cfg")]
-        nginx = ["nginx", "-e", "stderr", "-c", str(_nginx_configuration(lab.files_dir))]
+        nginx = ["nginx", "-e", "stderr", "-c", str(_nginx_configuration(room))]
         self.pids = {
             "haproxy": lab.popen("haproxy", haproxy).pid,
             "nginx": lab.popen("nginx", [*nginx, "-g", "daemon off; user root;"]).pid,
@@ -53,9 +56,9 @@ def _nginx_configuration(folder: Path) -> Path:
 
     nginx removes that file in the end, so it must be one of its own.
     """
-    room = f"    client_body_temp_path {folder}/body;\n    proxy_temp_path {folder}/proxy;\n"
+    lines = f"    client_body_temp_path {folder}/body;\n    proxy_temp_path {folder}/proxy;\n"
     path = folder / "proxy.conf"
-    text = (HERE / "nginx.conf").read_text().replace("http {\n", f"http {{\n{room}")
+    text = (HERE / "nginx.conf").read_text().replace("http {\n", f"http {{\n{lines}")
     path.write_text(f"pid {folder}/proxy.pid;\n{text}")
     return path
 

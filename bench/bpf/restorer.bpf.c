@@ -185,6 +185,29 @@ int restore_xdp(struct xdp_md *ctx)
 	return XDP_ABORTED;
 }
 
+/* A generator of packets: run with BPF_F_TEST_XDP_LIVE_FRAMES at an interface, it sends them out
+ * there. Frames come back from their way as it left them, in other memory each time. */
+SEC("xdp")
+int generate(struct xdp_md *ctx)
+{
+	__u32 zero = 0, bytes;
+	struct restorer *r = bpf_map_lookup_elem(&restorer, &zero);
+	struct template *t = r ? template_next(r) : NULL;
+
+	if (!t)
+		return XDP_ABORTED;
+	bytes = t->bytes;
+	if (bytes < ETH_HLEN || bytes > FRAME_MAX || bytes != bpf_xdp_get_buff_len(ctx) ||
+	    bpf_xdp_store_bytes(ctx, 0, t->frame, bytes))
+		return XDP_ABORTED;
+	if (r->step) {
+		if (!vary(ctx, r->number & r->mask))
+			return XDP_ABORTED;
+		r->number += r->step;
+	}
+	return XDP_TX;
+}
+
 SEC("tc")
 int restore_tc(struct __sk_buff *skb)
 {
