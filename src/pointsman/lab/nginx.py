@@ -47,6 +47,7 @@ http {{
     sendfile on;
     tcp_nopush on;
     keepalive_requests 1000000;
+    client_header_timeout 10m;
     client_max_body_size 0;
     default_type text/plain;
     client_body_temp_path {dir}/tmp/body;
