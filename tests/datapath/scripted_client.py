@@ -40,6 +40,8 @@ class Peer:
     flow_id: bytes = FLOW_ID
     tsval: int | None = None
     tsecr: int = 0
+    pad: int = 2
+    """NOPs in front of the timestamps."""
 
     def __post_init__(self) -> None:
         self.seq = self.client.isn + 1
@@ -49,7 +51,7 @@ class Peer:
         fields: dict[str, Any] = {"flags": flags, "seq": self.seq, "ack": self.ack}
         if self.tsval is not None:
             stamp = ("Timestamp", (self.tsval, self.tsecr))
-            fields["options"] = [("NOP", None), ("NOP", None), stamp]
+            fields["options"] = [*[("NOP", None)] * self.pad, stamp]
         return fields
 
     def _advance(self, payload: bytes, flags: str) -> None:

@@ -166,6 +166,26 @@ def test_timestamps_go_on_where_the_unit_left_them(
             assert (second[0] - first[0]) & 0xFFFFFFFF < 10_000
 
 
+@pytest.mark.parametrize("tsecr", [0, 1, 0x01020304, 0xFFFFFFF0])
+@pytest.mark.parametrize("pad", [0, 1, 2, 3])
+def test_first_segment_is_no_measure_of_the_round_trip(
+    wire: HostWire, version: int, tsecr: int, pad: int
+) -> None:
+    """Of no time at all it would be, and BBR would believe it for ten seconds.
+
+    The segment arrives for all that, wherever in the header its timestamps stand.
+    """
+    client = Client(version, service_port=80)
+    peer = Peer(wire, client, tsval=77_000, tsecr=tsecr, pad=pad)
+    with wire.listen(client) as listener:
+        peer.bundle()
+        with accepted(listener, client) as connection:
+            raw = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 152)
+            smoothed, least = struct.unpack("=68xI76xI", raw)
+            assert (smoothed, least) == (0, 0xFFFFFFFF)
+            exchange(connection, peer)
+
+
 def test_timestamps_that_go_back_are_told_from_a_new_connection(
     wire: HostWire, version: int
 ) -> None:

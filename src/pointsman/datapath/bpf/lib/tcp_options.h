@@ -23,6 +23,7 @@ struct tcp_options {
 	__u32 tsval; /* host order */
 	__u32 tsecr;
 	__u16 mss; /* 0: not given */
+	__u8 tsecr_at; /* offset in the TCP header, if there is a timestamp */
 	__u8 wscale; /* WSCALE_NONE: not given */
 	bool sack;
 	bool tstamp;
@@ -67,6 +68,7 @@ static long tcp_options_step(__u32 index, void *context)
 		o->tstamp = true;
 		o->tsval = get_be32(c->header + pos + 2);
 		o->tsecr = get_be32(c->header + pos + 6);
+		o->tsecr_at = pos + 6;
 	}
 	c->pos = pos + length;
 	return 0;

@@ -51,6 +51,22 @@ static __always_inline bool options_load(struct __sk_buff *skb, const struct par
 	return true;
 }
 
+/* The new socket's clock begins at the timestamp that the client echoes, so the kernel would measure
+ * a round trip of nothing; congestion control that believes in the shortest (BBR does) would keep next
+ * to nothing in flight for seconds. Of a segment that echoes none it takes no measure. */
+static __always_inline long echo_forget(struct __sk_buff *skb, const struct tcp_options *o, const bool v6)
+{
+	const __u32 at = ETH_HLEN + ip_header_bytes(v6);
+	__be32 echo = bpf_htonl(o->tsecr), none = 0;
+
+	if (!o->tstamp || !o->tsecr)
+		return 0;
+	if (o->tsecr_at % 2) /* its bytes stand in the other half of the sum's words */
+		echo = echo << 8 | echo >> 24;
+	return bpf_l4_csum_replace(skb, at + offsetof(struct tcphdr, check), echo, none, sizeof(echo)) ||
+	       bpf_skb_store_bytes(skb, at + o->tsecr_at, &none, sizeof(none), 0);
+}
+
 /* Consumes the reference to the listener. */
 static __always_inline int upload_to(struct __sk_buff *skb, struct bpf_sock *listener,
 				     const struct parcel *in, const union mapping_key *key, const bool v6)
@@ -63,7 +79,8 @@ static __always_inline int upload_to(struct __sk_buff *skb, struct bpf_sock *lis
 	if (!options_load(skb, in, &options, v6))
 		goto out;
 	attrs_fill(&attrs, &in->head, &options, v6);
-	if (mapping_learn(key, &in->key, MAPPING_UPLOADED, v6) || parcel_strip(skb, v6))
+	if (mapping_learn(key, &in->key, MAPPING_UPLOADED, v6) || parcel_strip(skb, v6) ||
+	    echo_forget(skb, &options, v6))
 		goto out;
 	tp = bpf_skc_to_tcp_sock(listener);
 	if (!tp)
