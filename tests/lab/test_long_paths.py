@@ -18,7 +18,7 @@ from lab_sites import write_site
 
 from pointsman.lab.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.lab
 
 SITE = """
     cluster: {name: long}
@@ -91,6 +91,7 @@ def test_client_with_large_windows(lab: Lab, version: int, port: int, client: st
     assert statistics.median(ratios) >= SHARE, ratios
 
 
+@pytest.mark.timeout(300)
 def test_client_without_sack_and_window_scaling(lab: Lab, tmp_path: Path) -> None:
     """64 KB in flight for 20 ms: half a minute, so all at once; together they are no load."""
     running = {

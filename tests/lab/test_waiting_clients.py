@@ -8,13 +8,14 @@ from waiting_clients import broken_within, waiting_connections
 
 from pointsman.lab.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(200)]
+pytestmark = pytest.mark.lab
 
 IDLE_S = 120
 PROBE_EVERY_S = 45
 """Chrome's habit: two probes before the first byte."""
 
 
+@pytest.mark.timeout(IDLE_S + 80)
 def test_connections_that_wait_two_minutes_are_served(demo_lab: Lab) -> None:
     """All wait the same two minutes: inspected and plain service, both families, three each."""
     targets = [(VIP[version], port) for version in (4, 6) for port in (80, 81)] * 3
