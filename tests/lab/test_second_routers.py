@@ -15,6 +15,7 @@ from lab_sites import write_site
 
 from pointsman.errors import PointsmanError
 from pointsman.lab import namespaces
+from pointsman.lab.faults import Direction, drop
 from pointsman.lab.lab import Lab
 
 pytestmark = pytest.mark.lab
@@ -100,6 +101,15 @@ def learns_mtu(lab: Lab, node: str, other: str, v6: bool) -> bool:
     route = lab.run(node, ["ip", family, "route", "get", peer]).stdout
     lab.run(node, ["ip", family, "route", "flush", "cache"])
     return re.search(r"\bmtu 1280\b", route) is not None
+
+
+def test_losses_hit_a_node_behind_a_second_router(lab: Lab) -> None:
+    lab.make_file("lossy", 3_000_000)
+    with drop(lab, "c2", Direction.INGRESS, permille=20) as losses:
+        options = ("-o", "/dev/null", "-w", "%{size_download}")
+        assert fetch(lab, f"http://{H1}/files/lossy", *options, client="c2") == "3000000"
+    assert losses.seen > 2000
+    assert losses.dropped > 10
 
 
 @pytest.mark.parametrize("address", [H3, V6[H3]])

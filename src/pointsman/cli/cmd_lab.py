@@ -47,7 +47,7 @@ def up(
         str | None, typer.Option("--name", help="Of the lab; the cluster's, if not given.")
     ] = None,
     no_agents: Annotated[
-        bool, typer.Option("--no-agents", help="Only the network and the hosts' nginx.")
+        bool, typer.Option("--no-agents", help="Only the network and the hosts' applications.")
     ] = False,
 ) -> None:
     """Bring a lab up: clients, router, units, hosts."""

@@ -27,6 +27,7 @@ def _lan(site: Site, lab: Lab) -> Iterator[Finding]:
         (("units", i, "addresses"), unit.addresses) for i, unit in enumerate(site.units)
     ]
     nodes += [(("units", i, "tunnel"), unit.tunnel) for i, unit in enumerate(site.units)]
+    nodes += [(("units", i, "nat"), unit.nat) for i, unit in enumerate(site.units)]
     nodes += [
         (("hosts", i, "addresses"), host.addresses)
         for i, host in enumerate(site.hosts)

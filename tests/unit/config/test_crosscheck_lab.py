@@ -69,6 +69,26 @@ ROUTER = ("lab", "routers", 0)
             "widen it in lab.routers, network.ipv4",
         ),
         (
+            lambda d: node(d, "units", 0).update(nat=["10.2.0.9"]),
+            ("units", 0, "nat"),
+            "10.2.0.9 is outside the lab's network",
+            "widen `lab.network`",
+        ),
+        (
+            lambda d: node(d, "pools", 1).update(
+                members=[{"host": "h2"}, {"host": "h3", "addresses": ["10.2.0.9"]}]
+            ),
+            ("pools", 1, "members", 1, "addresses"),
+            "10.2.0.9 is outside the network of host h3",
+            "take one of that network, or widen it",
+        ),
+        (
+            lambda d: d["lab"].update(applications={"dns": "dns"}),
+            ("lab", "applications", "dns"),
+            "no service is named dns",
+            "name one of: plain, web",
+        ),
+        (
             set_gateways({"c1": "u1"}),
             ("lab", "gateways", "c1"),
             "no host of the lab's network is named c1",
