@@ -20,7 +20,7 @@ from tls_hello import Hello, alpn, server_name
 from pointsman.config.model import Site
 from pointsman.datapath import testrun
 
-__all__ = ["COUNTS", "SHAPES", "first_segment_ns"]
+__all__ = ["COUNTS", "HOSTILE", "SHAPES", "first_segment_ns"]
 
 COUNTS = (10, 100, 1000, 4000)
 REPEAT = 20_000
@@ -85,6 +85,29 @@ SHAPES: dict[str, tuple[str, Callable[[int], Rules], Callable[[int], bytes]]] = 
 }
 
 
+LINES = b"GET /x HTTP/1.1\r\n"
+# The same rule each, and a segment as full of what it asks for as a client can make it.
+HOSTILE: dict[str, tuple[str, dict[str, Any], bytes]] = {
+    "1,300 parameters": ("http", {"query": {"x": "y"}}, LINES.replace(b"x", b"?" + b"&" * 1300)),
+    "1,300 cookies": (
+        "http",
+        {"cookie": {"x": "y"}},
+        LINES + b"Cookie: " + b";" * 1300 + b"\r\n\r\n",
+    ),
+    "300 cookies as long as the rule's": (
+        "http",
+        {"cookie": {"x": "y"}},
+        LINES + b"Cookie: " + b"x=z;" * 300 + b"\r\n\r\n",
+    ),
+    "440 headers": (
+        "http",
+        {"header": {"x": "y"}, "header_prefix": {"z": ""}},
+        LINES + b"a:\n" * 440 + b"\r\n",
+    ),
+    "600 protocols": ("tls", {"alpn": "h2"}, Hello([alpn(*[b"x"] * 600)]).pack()),
+}
+
+
 def first_segment_ns(inspect: str, rules: Rules, data: bytes, repeat: int = REPEAT) -> int:
     """Mean of the quickest of some tries, nanoseconds. AssertionError if a rule is not chosen."""
     with UnitBench(_site(inspect, rules), KEY) as bench:
@@ -115,6 +138,9 @@ def main() -> None:
             first_segment_ns(inspect, rules(count), data(max(count, 1))) for count in (0, *COUNTS)
         ]
         print(f"{name:30}", *(f"{figure:>7}" for figure in figures), flush=True)
+    print("and with one rule:")
+    for name, (inspect, rule, segment) in HOSTILE.items():
+        print(f"{name:38} {first_segment_ns(inspect, [rule], segment, 2000):>7}", flush=True)
 
 
 if __name__ == "__main__":

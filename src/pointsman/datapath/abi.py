@@ -76,6 +76,7 @@ __all__ = [
     "ServiceKey6",
     "SiphashKey",
     "Standing",
+    "TextLengths",
     "Traffic",
     "UnitConfig",
     "UnitFlag",
@@ -410,6 +411,15 @@ class RuleSet(Record):
     first: int
 
 
+@dataclass(frozen=True, slots=True)
+class TextLengths(Record):
+    """Lengths that exact texts of a class have, bit by bit: what has another fits none."""
+
+    SIZE: ClassVar[int] = 16
+    LAYOUT: ClassVar[Layout] = Layout("2Q")
+    words: tuple[int, ...]
+
+
 class RulesetFlag(IntFlag):
     """`enum ruleset_flag` of abi.h."""
 
@@ -421,12 +431,13 @@ class RulesetFlag(IntFlag):
 class Ruleset(Record):
     """What the rules of one service ask."""
 
-    SIZE: ClassVar[int] = 5216
-    LAYOUT: ClassVar[Layout] = Layout("I", "I", "I", "I", (RuleBits, 10))
+    SIZE: ClassVar[int] = 5376
+    LAYOUT: ClassVar[Layout] = Layout("I", "I", "I", "I", (TextLengths, 10), (RuleBits, 10))
     classes: int
     rules: int
     first_pool: int
     flags: int
+    lengths: tuple[TextLengths, ...]
     indifferent: tuple[RuleBits, ...]
 
 

@@ -62,7 +62,10 @@ class RuleTables:
             flags |= abi.RulesetFlag.WILDCARDS
         indifferent = tuple(_dense(bits) for bits in rules.indifferent)
         datapath.rulesets.set(
-            number, abi.Ruleset(rules.classes, rules.rules, self._pools, flags, indifferent)
+            number,
+            abi.Ruleset(
+                rules.classes, rules.rules, self._pools, flags, _lengths(rules.matches), indifferent
+            ),
         )
         self._pools += len(pools)
 
@@ -89,6 +92,15 @@ def _words(bits: int) -> dict[int, int]:
     mask = (1 << WORD_BITS) - 1
     words = ((place, bits >> WORD_BITS * place & mask) for place in range(abi.RULE_WORDS))
     return {place: word for place, word in words if word}
+
+
+def _lengths(matches: Texts) -> tuple[abi.TextLengths, ...]:
+    """Of the exact texts of each class."""
+    found = [0] * abi.MATCH_CLASSES
+    for match_class, text in matches:
+        found[match_class] |= 1 << len(text)
+    mask = (1 << WORD_BITS) - 1
+    return tuple(abi.TextLengths((bits & mask, bits >> WORD_BITS)) for bits in found)
 
 
 def _dense(bits: int) -> abi.RuleBits:

@@ -50,11 +50,15 @@ def test_hidden_fields_are_zero() -> None:
 
 
 def test_nested_structs_and_arrays_keep_their_order() -> None:
-    count = len(abi.Ruleset.unpack(bytes(abi.Ruleset.SIZE)).indifferent)
+    count = abi.MATCH_CLASSES
     bits = tuple(abi.RuleBits(i, tuple(range(i, i + abi.RULE_WORDS))) for i in range(count))
-    ruleset = abi.Ruleset(classes=5, rules=2, first_pool=3, flags=1, indifferent=bits)
+    lengths = tuple(abi.TextLengths((i, i + 1)) for i in range(count))
+    ruleset = abi.Ruleset(
+        classes=5, rules=2, first_pool=3, flags=1, lengths=lengths, indifferent=bits
+    )
     assert abi.Ruleset.unpack(ruleset.pack()) == ruleset
-    assert ruleset.pack()[16:].startswith(bits[0].pack() + bits[1].pack())
+    assert ruleset.pack()[16:].startswith(lengths[0].pack() + lengths[1].pack())
+    assert ruleset.pack().endswith(bits[-2].pack() + bits[-1].pack())
 
 
 def test_rows_of_an_array_are_the_fields_in_order() -> None:
@@ -74,7 +78,7 @@ def test_rows_of_an_array_are_the_fields_in_order() -> None:
         abi.Pool(first=-1, deck=0),
         abi.Pool(first=0, deck=1 << 32),
         abi.RuleBits(0, (0,) * (abi.RULE_WORDS - 1)),
-        abi.Ruleset(0, 0, 0, 0, (abi.RuleBits(0, (0,) * abi.RULE_WORDS),) * 5),
+        abi.Ruleset(0, 0, 0, 0, (), (abi.RuleBits(0, (0,) * abi.RULE_WORDS),) * abi.MATCH_CLASSES),
     ],
     ids=["short", "long", "negative", "too large", "few words", "few structs"],
 )

@@ -252,6 +252,11 @@ struct rule_set {
 	__u32 reserved;
 };
 
+/* Lengths that exact texts of a class have, bit by bit: what has another fits none. */
+struct text_lengths {
+	__u64 words[2];
+};
+
 enum ruleset_flag {
 	RULESET_WILDCARDS = 1, /* some rule has a wildcard for a host */
 	RULESET_AFTER_PROXY = 2, /* clients' data begins with a PROXY protocol header */
@@ -263,6 +268,7 @@ struct ruleset {
 	__u32 rules; /* how many */
 	__u32 first_pool; /* index in rule_pools of the first rule's */
 	__u32 flags; /* enum ruleset_flag */
+	struct text_lengths lengths[MATCH_CLASSES];
 	struct rule_bits indifferent[MATCH_CLASSES]; /* rules that ask nothing of class c */
 };
 

@@ -80,16 +80,31 @@ static __always_inline __u32 put_text(struct scratch *s, __u32 from, __u32 bytes
 	return at + bytes;
 }
 
+/* Whether the rule set has a text of this class and length at all: spares most look-ups, and those who
+ * send a segment full of parts their effect. */
+static __always_inline bool has_length(const struct scratch *s, __u32 class, __u32 bytes)
+{
+	__u32 number = s->ruleset;
+	struct ruleset *set = bpf_map_lookup_elem(&rulesets, &number);
+
+	return set && class < MATCH_CLASSES &&
+	       set->lengths[class].words[bytes >> 6 & 1] >> (bytes & 63) & 1;
+}
+
 /* The whole of segment[from, from + bytes), of the header segment[name, name + name_bytes) if any. */
 __noinline int look_up(__u32 class, __u32 from, __u32 bytes, __u32 name, __u32 name_bytes)
 {
 	struct scratch *s = scratch_get();
 	struct rule_set *rules;
+	__u32 text;
 
-	if (!s || bytes > MATCH_TEXT || name_bytes > MATCH_TEXT ||
-	    bytes + name_bytes + (name_bytes ? 1 : 0) > MATCH_TEXT)
+	if (!s || bytes > MATCH_TEXT || name_bytes > MATCH_TEXT)
 		return 0; /* longer than any condition can be */
-	s->match.text_bytes = put_text(s, from, bytes, name, name_bytes);
+	text = bytes + name_bytes + (name_bytes ? 1 : 0);
+	if (text > MATCH_TEXT || !has_length(s, class, text))
+		return 0;
+	put_text(s, from, bytes, name, name_bytes);
+	s->match.text_bytes = text;
 	s->match.ruleset = s->ruleset;
 	s->match.match_class = class;
 	rules = bpf_map_lookup_elem(&matches, &s->match);
