@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pointsman.config.findings import Finding, Path
-from pointsman.config.model import Inspect, Rule, Service, Site
+from pointsman.config.model import Inspect, Protocol, Rule, Service, Site
 
 __all__ = ["MATCH_TEXT", "rule_findings"]
 
@@ -37,6 +37,12 @@ def rule_findings(site: Site) -> Iterator[Finding]:
         path: Path = ("services", i)
         if service.inspect is Inspect.NONE:
             yield from _looks_at_nothing(path, service)
+        elif any(listen.protocol is not Protocol.TCP for listen in service.listens):
+            yield Finding(
+                (*path, "inspect"),
+                f"`inspect: {service.inspect}` looks at TCP alone",
+                "take it away, or make what is not TCP a service of its own",
+            )
         for j, rule in enumerate(service.rules):
             yield from _rule((*path, "rules", j), rule, service.inspect)
 

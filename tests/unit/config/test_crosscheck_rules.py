@@ -67,6 +67,12 @@ def name(key: str, name: str) -> Edit:
             "take `proxy_protocol` away; the application gets the header as it comes",
         ),
         (
+            lambda d: node(d, "services", 0).update(protocol="udp"),
+            (*WEB, "inspect"),
+            "`inspect: http` looks at TCP alone",
+            "take it away, or make what is not TCP a service of its own",
+        ),
+        (
             rule(header_prefix={"cookie": "a"}),
             (*RULE, "header_prefix"),
             "cookie has a condition of its own",
