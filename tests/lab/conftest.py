@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from http_clients import VIP
 from lab_names import lab_name
+from waiting_clients import PROBE_EVERY_S, LongWait, waiting_connections
 
 from pointsman.lab.lab import Lab
 
@@ -32,3 +34,29 @@ def demo_lab() -> Iterator[Lab]:
     with Lab(lab_name(), DEMO) as lab:
         lab.up()
         yield lab
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who waits for minutes comes last: the others' tests are that wait."""
+    items.sort(key=_waits_long)
+
+
+def _waits_long(item: pytest.Item) -> bool:
+    return "long_wait" in getattr(item, "fixturenames", [])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begin_long_wait(request: pytest.FixtureRequest) -> None:
+    """With the first test, if one of them needs it."""
+    if any(map(_waits_long, request.session.items)):
+        request.getfixturevalue("long_wait")
+
+
+@pytest.fixture(scope="session")
+def long_wait() -> Iterator[LongWait]:
+    """What c1 opened with the first test: to inspected and plain service, three each."""
+    targets = [(VIP[version], port) for version in (4, 6) for port in (80, 81)] * 3
+    with Lab(lab_name(), DEMO) as lab:
+        lab.up()
+        with waiting_connections(lab, "c1", targets, probe_every_s=PROBE_EVERY_S) as connections:
+            yield LongWait(lab, connections)

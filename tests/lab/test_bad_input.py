@@ -32,7 +32,7 @@ WRONG_SITES = {
     "VIP and port twice": (
         ("port: 81", "port: 80"),
         (
-            ":29: services[1].addresses: 203.0.113.10 port 80 is service web already; "
+            ":29: services[1].addresses: 203.0.113.10 tcp/80 is service web already; "
             "give one of them another address or port (and 1 more)"
         ),
     ),

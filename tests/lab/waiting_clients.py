@@ -7,11 +7,14 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pointsman.lab.lab import Lab
 
-__all__ = ["Waiting", "broken_within", "waiting_connections"]
+__all__ = ["PROBE_EVERY_S", "LongWait", "Waiting", "broken_within", "waiting_connections"]
+
+PROBE_EVERY_S = 45
+"""Chrome's habit."""
 
 REQUEST = "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -28,6 +31,16 @@ class Waiting:
         """The whole answer. OSError if there is none."""
         self.sock.sendall(REQUEST.format(path=path).encode())
         return b"".join(iter(lambda: self.sock.recv(65536), b""))
+
+
+@dataclass(frozen=True)
+class LongWait:
+    lab: Lab
+    connections: list[Waiting]
+    began: float = field(default_factory=time.monotonic)
+
+    def left_of(self, seconds: float) -> float:
+        return max(0.0, self.began + seconds - time.monotonic())
 
 
 @contextmanager
@@ -58,8 +71,4 @@ def broken_within(connections: list[Waiting], seconds: float) -> list[Waiting]:
     by_fd = {one.sock.fileno(): one for one in connections}
     for fd in by_fd:
         poll.register(fd, select.POLLIN | select.POLLRDHUP)
-    deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        if ready := poll.poll(left * 1000):
-            return [by_fd[fd] for fd, _ in ready]
-    return []
+    return [by_fd[fd] for fd, _ in poll.poll(seconds * 1000)]
