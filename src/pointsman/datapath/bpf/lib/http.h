@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Reads an HTTP/1.x request head (RFC 9112) out of one segment and looks its parts up.
  *
- * A step a byte, but for parts where nothing but the line's end matters: the table of states below is the whole grammar that routing needs. Where a part
- * ends (method, authority, path, parameter, header, cookie pair), its text is looked up and the
- * rules it satisfies are noted in scratch->found. What this reader does not understand to the last byte it
- * leaves undecided; it never guesses.
+ * A step a byte, but for parts where nothing but the line's end matters: the table of states below
+ * is the whole grammar that routing needs. Where a part ends (method, authority, path, parameter,
+ * header, cookie pair), its text is looked up and the rules it satisfies are noted in
+ * scratch->found. What this reader does not understand to the last byte it leaves undecided; it
+ * never guesses.
  *
  *   METHOD ' ' TARGET ' ' VERSION '\n' { NAME ':' VALUE '\n' } '\n'
  *   TARGET is '/' PATH [ '?' PARAMETER { '&' PARAMETER } ]  or  "http://" AUTHORITY then the same

@@ -51,8 +51,8 @@ static __always_inline __u32 segment16(const struct scratch *s, __u32 at)
 	return segment8(s, at) << 8 | segment8(s, at + 1);
 }
 
-/* Whether segment[at, …) begins with these bytes, BEGINNING_MAX of them at most. Without a branch a byte: each would double the ways
- * that the verifier walks. */
+/* Whether segment[at, …) begins with these bytes, BEGINNING_MAX of them at most. Without a branch a
+ * byte: each would double the ways that the verifier walks. */
 static __always_inline bool segment_begins(const struct scratch *s, __u32 at, const char *text, __u32 bytes)
 {
 	const __u8 *here = s->segment + at;
