@@ -9,12 +9,13 @@ from itertools import accumulate
 
 from pointsman.classifier.choose import Candidate, cards_for, room_for
 from pointsman.classifier.maglev import identity
+from pointsman.classifier.port_ranges import port_prefixes
 from pointsman.classifier.rules import Compiled, compile_rules
 from pointsman.classifier.secrets import SLOTS, cookie_secret, epoch_at, live_epochs
 from pointsman.config.endpoints import Deck, Endpoint, decks
-from pointsman.config.model import Address, Choose, Inspect, Protocol, Service, Site
+from pointsman.config.model import Address, Choose, Inspect, Listen, Protocol, Service, Site
 from pointsman.datapath import abi
-from pointsman.datapath.addresses import service_key4, service_key6
+from pointsman.datapath.addresses import range_key4, range_key6, service_key4, service_key6
 from pointsman.datapath.live import LiveCounts
 from pointsman.datapath.rule_tables import RuleTables
 from pointsman.datapath.unit import UnitDatapath
@@ -138,10 +139,25 @@ class Classifier:
             mss=self._mss[address.version],
             ruleset=number,
             pool=self._numbers[service.name, service.pool],
+            flags=abi.ServiceFlag.GROUP if service.is_group else 0,
         )
-        keys = [(listen.first, IP_PROTOCOL[listen.protocol]) for listen in service.listens]
-        for port, protocol in (*keys, VIP_MARK):
+        for listen in service.listens:
+            self._write_listen(address, listen, value)
+        self._write_port(address, *VIP_MARK, value)
+
+    def _write_listen(self, address: Address, listen: Listen, value: abi.Service) -> None:
+        protocol = IP_PROTOCOL[listen.protocol]
+        if listen.first == listen.last:
+            self._write_port(address, listen.first, protocol, value)
+            return
+        for port, bits in port_prefixes(listen.first, listen.last):
             if isinstance(address, IPv4Address):
-                self._datapath.services4.set(service_key4(address, port, protocol), value)
+                self._datapath.ranges4.set(range_key4(address, port, protocol, bits), value)
             else:
-                self._datapath.services6.set(service_key6(address, port, protocol), value)
+                self._datapath.ranges6.set(range_key6(address, port, protocol, bits), value)
+
+    def _write_port(self, address: Address, port: int, protocol: int, value: abi.Service) -> None:
+        if isinstance(address, IPv4Address):
+            self._datapath.services4.set(service_key4(address, port, protocol), value)
+        else:
+            self._datapath.services6.set(service_key6(address, port, protocol), value)

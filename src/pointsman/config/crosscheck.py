@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pointsman.config.crosscheck_lab import lab_findings
 from pointsman.config.crosscheck_rules import rule_findings
 from pointsman.config.findings import Finding, Path
-from pointsman.config.model import Address, Member, Protocol, Role, Service, Site
+from pointsman.config.model import Address, Choose, Inspect, Member, Protocol, Role, Service, Site
 
 __all__ = ["Finding", "Path", "crosscheck"]
+
+LOOK_AT_TCP = (Inspect.HTTP, Inspect.TLS, Inspect.RDP)
 
 MAX_MEMBERS = 16_384
 """Of one pool: more take long to lay out, and get too few places of a hash table."""
@@ -138,6 +140,7 @@ def _services(site: Site) -> Iterator[Finding]:
     seen: dict[tuple[Address, Protocol], list[tuple[range, str]]] = {}
     for i, service in enumerate(site.services):
         yield from _listens(("services", i), service)
+        yield from _group(("services", i), service, site)
         for address in service.addresses:
             for listen in service.listens:
                 ports = range(listen.first, listen.last + 1)
@@ -150,6 +153,26 @@ def _services(site: Site) -> Iterator[Finding]:
                             "give one of them another address or port",
                         )
                 others.append((ports, service.name))
+
+
+def _group(path: Path, service: Service, site: Site) -> Iterator[Finding]:
+    """Flows of one client, of which routers may send some to one unit and some to another."""
+    protocols = {listen.protocol for listen in service.listens}
+    if service.inspect in LOOK_AT_TCP and (service.is_group or protocols != {Protocol.TCP}):
+        yield Finding(
+            (*path, "inspect"),
+            f"service {service.name} is more than one TCP port",
+            "inspect TCP ports in services of their own",
+        )
+    pool = next((pool for pool in site.pools if pool.name == service.pool), None)
+    if not service.is_group or pool is None or len(site.units) == 1 or len(pool.members) == 1:
+        return
+    if pool.choose is not Choose.CLIENT_IP:
+        yield Finding(
+            (*path, "pool"),
+            f"units would choose different hosts of pool {pool.name} for flows of one client",
+            f"add `choose: client-ip` to pool {pool.name}",
+        )
 
 
 def _listens(path: Path, service: Service) -> Iterator[Finding]:

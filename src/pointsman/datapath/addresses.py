@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from pointsman.datapath.abi import Family, FlowKey4, FlowKey6, In6Key, ServiceKey4, ServiceKey6
+from pointsman.datapath.abi import (
+    Family,
+    FlowKey4,
+    FlowKey6,
+    In6Key,
+    RangeKey4,
+    RangeKey6,
+    ServiceKey4,
+    ServiceKey6,
+)
 
 __all__ = [
     "Address",
@@ -15,6 +24,8 @@ __all__ = [
     "in6_key",
     "pack_port",
     "port_of",
+    "range_key4",
+    "range_key6",
     "service_key4",
     "service_key6",
 ]
@@ -66,6 +77,18 @@ def service_key4(address: IPv4Address, port: int, protocol: int) -> ServiceKey4:
 def service_key6(address: IPv6Address, port: int, protocol: int) -> ServiceKey6:
     """The key of a service in services6; port and protocol 0 mark the address as a VIP."""
     return ServiceKey6(address.packed, pack_port(port), protocol)
+
+
+def range_key4(address: IPv4Address, port: int, protocol: int, bits: int) -> RangeKey4:
+    """The key in ranges4 of all ports whose first `bits` bits are this port's."""
+    before = 8 * len(address.packed) + 2 * 8
+    return RangeKey4(before + bits, address.packed, protocol, 0, pack_port(port))
+
+
+def range_key6(address: IPv6Address, port: int, protocol: int, bits: int) -> RangeKey6:
+    """The key in ranges6 of all ports whose first `bits` bits are this port's."""
+    before = 8 * len(address.packed) + 2 * 8
+    return RangeKey6(before + bits, address.packed, protocol, 0, pack_port(port))
 
 
 def in6_key(address: IPv6Address) -> In6Key:

@@ -32,6 +32,9 @@ class UnitSizes:
     services: int
     listens: int
     """Address and port of all services together, and a mark of each address."""
+    ranges: int
+    """Prefixes of ports, of all addresses of all services that answer to ranges."""
+    groups: int
     pools: int
     cards: int
     """That all pools together may have in play; there is room for as many to fill."""
@@ -55,6 +58,10 @@ class UnitSizes:
             "host_epochs": self.hosts,
             "services4": self.listens,
             "services6": self.listens,
+            "ranges4": self.ranges,
+            "ranges6": self.ranges,
+            "affinities4": self.max_flows if self.groups else 1,
+            "affinities6": self.max_flows if self.groups else 1,
             "pools": self.pools,
             "cards": 2 * self.cards,
             "cursors": self.pools,
@@ -114,6 +121,11 @@ class UnitDatapath(Loaded):
 
     def _open_choices(self) -> None:
         service = RecordCodec(abi.Service)
+        self.ranges4 = Hash(self.map("ranges4"), RecordCodec(abi.RangeKey4), service)
+        self.ranges6 = Hash(self.map("ranges6"), RecordCodec(abi.RangeKey6), service)
+        affinity = RecordCodec(abi.Affinity)
+        self.affinities4 = Hash(self.map("affinities4"), RecordCodec(abi.AffinityKey4), affinity)
+        self.affinities6 = Hash(self.map("affinities6"), RecordCodec(abi.AffinityKey6), affinity)
         self.services4 = Hash(self.map("services4"), RecordCodec(abi.ServiceKey4), service)
         self.services6 = Hash(self.map("services6"), RecordCodec(abi.ServiceKey6), service)
         self.pools = Array(self.map("pools"), RecordCodec(abi.Pool))

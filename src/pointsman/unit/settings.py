@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 
 from pointsman.classifier.choose import choosing_key, room_for
+from pointsman.classifier.port_ranges import port_prefixes
 from pointsman.classifier.rules import Compiled
 from pointsman.config.endpoints import decks
 from pointsman.config.model import OtherPorts, Role, Site, TableKind, Unit
@@ -33,6 +34,13 @@ def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSize
         hosts=len(site.hosts),
         endpoints=sum(len(deck.endpoints) for deck in found),
         services=len(site.services),
+        ranges=sum(
+            len(s.addresses) * len(list(port_prefixes(listen.first, listen.last)))
+            for s in site.services
+            for listen in s.listens
+            if listen.first != listen.last
+        ),
+        groups=sum(service.is_group for service in site.services),
         listens=sum(len(s.addresses) * (len(s.listens) + 1) for s in site.services),
         pools=len(found),
         cards=sum(room_for(deck.choose, len(deck.endpoints)) for deck in found),

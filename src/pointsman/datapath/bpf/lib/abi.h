@@ -13,10 +13,6 @@
 /* A tick is 2^30 ns (1.07 s): the clock of flow life, cheap to get by a shift. */
 #define TICK_SHIFT 30
 
-#define POOL_SIZE_BITS 24 /* of struct pool's deck: how many cards; what is above is enum choose */
-#define MAX_RULES 4096 /* rules of one service; a bitmap of them is RULE_WORDS words */
-#define RULE_WORDS (MAX_RULES / 64)
-#define MATCH_TEXT 124 /* longest text of one condition, bytes */
 
 enum family {
 	FAMILY_IPV4 = 0,
@@ -78,6 +74,7 @@ enum flow_state {
 enum flow_flag {
 	FLOW_INSPECTED = 1, /* bound on its first data, not on its SYN */
 	FLOW_REOPENED = 2, /* a SYN came for this 4-tuple: the next segment may prove a new connection */
+	FLOW_GROUPED = 4, /* other flows of the client go where it goes */
 };
 
 /* A route: where the packets of one connection go, and how to rewrite them (R-A3, R-E9). */
@@ -93,7 +90,8 @@ struct flow {
 	__u8 state; /* enum flow_state */
 	__u8 flags; /* enum flow_flag */
 	__u8 rcv_wscale; /* the client was told (inspected) */
-	__u8 spare[3];
+	__u8 spare;
+	__u16 service; /* index, of a flow in a group */
 };
 
 /* The table of routes is buckets of FLOW_WAYS slots. A connection's hash names its bucket; a
@@ -172,122 +170,6 @@ struct host_epoch {
 	__be64 nonce; /* of the host agent's present run */
 	__u32 epoch; /* the low 16 bits stand in struct flow */
 	__u32 tick; /* when it was raised last */
-};
-
-struct service_key4 {
-	__be32 addr;
-	__be16 port; /* 0: marks the address as a VIP, whatever the port */
-	__u8 proto;
-	__u8 reserved;
-};
-
-struct service_key6 {
-	__be32 addr[4];
-	__be16 port;
-	__u8 proto;
-	__u8 reserved;
-};
-
-enum inspect {
-	INSPECT_NONE = 0, /* plain: bound on its first packet */
-	INSPECT_HTTP = 1,
-	INSPECT_TLS = 2,
-	INSPECT_RDP = 3,
-};
-
-struct service {
-	__u16 id;
-	__u8 inspect; /* enum inspect */
-	__u8 rcv_wscale; /* window scale advertised to clients of inspected services */
-	__u16 mss; /* advertised to clients of inspected services; leaves room for a bundle */
-	__u16 ruleset; /* index in rulesets */
-	__u32 pool; /* index in pools: of a plain service, or the default one */
-};
-
-/* How a pool's next endpoint is found among its cards (R-B12). */
-enum choose {
-	CHOOSE_IN_TURN = 0, /* card by card: their order is the policy */
-	CHOOSE_BY_CLIENT = 1, /* where the hash of the client's address points */
-	CHOOSE_BY_FLOW = 2, /* where the hash of addresses, ports and protocol points */
-	CHOOSE_LESS_LOADED = 3, /* of two drawn at random, who has fewer connections for his weight */
-};
-
-/* A pool's deck (R-B11) for one service: cards[first … first + size) are endpoints. */
-struct pool {
-	__u32 first;
-	__u32 deck; /* low POOL_SIZE_BITS: size, 0 if nobody can take a connection; above: enum choose */
-};
-
-/* What Python knows of an endpoint's load. */
-struct standing {
-	__u32 lost; /* connections that are still counted in live, but ended without a word */
-	__u32 weight; /* how many it should have, relative to the others of its pool */
-};
-
-/* What a condition is about. A rule has one condition of a class at most. */
-enum match_class {
-	MATCH_METHOD = 0,
-	MATCH_HOST = 1, /* HTTP's host or TLS's server name: exact, or a wildcard */
-	MATCH_PATH = 2,
-	MATCH_PREFIX = 3, /* what the path begins with */
-	MATCH_HEADER = 4,
-	MATCH_COOKIE = 5,
-	MATCH_HEADER_PREFIX = 6,
-	MATCH_QUERY = 7,
-	MATCH_ALPN = 8,
-	MATCH_MSTSHASH = 9,
-	MATCH_CLASSES = 10,
-};
-
-/* A set of rules of one service, one bit a rule; the lowest set bit is the first rule. */
-struct rule_bits {
-	__u64 summary; /* bit i set: words[i] holds some rule, and only then is it good */
-	__u64 words[RULE_WORDS];
-};
-
-/* The same set as a condition's value: words that are not 0, in rule_words from `first` on. */
-struct rule_set {
-	__u64 summary;
-	__u32 first;
-	__u32 reserved;
-};
-
-/* Lengths that exact texts of a class have, bit by bit: what has another fits none. */
-struct text_lengths {
-	__u64 words[2];
-};
-
-enum ruleset_flag {
-	RULESET_WILDCARDS = 1, /* some rule has a wildcard for a host */
-	RULESET_AFTER_PROXY = 2, /* clients' data begins with a PROXY protocol header */
-};
-
-/* What the rules of one service ask. */
-struct ruleset {
-	__u32 classes; /* bit c set: some rule has a condition of class c */
-	__u32 rules; /* how many */
-	__u32 first_pool; /* index in rule_pools of the first rule's */
-	__u32 flags; /* enum ruleset_flag */
-	struct text_lengths lengths[MATCH_CLASSES];
-	struct rule_bits indifferent[MATCH_CLASSES]; /* rules that ask nothing of class c */
-};
-
-/* Exact conditions: (rule set, class, text) -> the rules it satisfies. Text is padded with 0; names of
- * hosts and of headers are in lower case; headers read "name\0value", cookies and queries "name=value". */
-struct match_key {
-	__u16 ruleset;
-	__u8 match_class; /* enum match_class */
-	__u8 text_bytes; /* of the text: a client's may end with zeros of its own */
-	__u8 text[MATCH_TEXT];
-};
-
-/* What texts begin with, a longest-prefix trie; prefixlen counts bits from ruleset on. Wildcards of
- * hosts are here too, with the name read backwards: "*.example.org" is "gro.elpmaxe.". */
-struct prefix_key {
-	__u32 prefixlen;
-	__u16 ruleset;
-	__u16 match_class;
-	__u8 text[MATCH_TEXT];
 };
 
 struct siphash_key {

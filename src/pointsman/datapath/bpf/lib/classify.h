@@ -116,7 +116,7 @@ static __always_inline int classify(struct xdp_md *ctx, const bool v6)
 	if (!parse_plain(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6) ||
 	    p.proto != IPPROTO_TCP)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* the forwarder has parsed it */
-	service = service_find(&p, p.tcp->dest, IPPROTO_TCP, v6);
+	service = service_of(&p, v6);
 	if (!service)
 		return no_service(&p, v6);
 	if (!(config.flags & UNIT_CLASSIFIES))

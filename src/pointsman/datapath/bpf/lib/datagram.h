@@ -19,7 +19,7 @@ static __always_inline int datagram(struct xdp_md *ctx, const bool v6)
 	if (!parse_plain(&p, (void *)(long)ctx->data, end, v6) ||
 	    p.proto != IPPROTO_UDP)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* the forwarder has parsed it */
-	service = service_find(&p, p.udp->dest, IPPROTO_UDP, v6);
+	service = service_of(&p, v6);
 	if (!service)
 		return is_notice(&p, v6) ? notice_take(&p, end, v6) : no_service(&p, v6);
 	if (!(config.flags & UNIT_CLASSIFIES))

@@ -6,6 +6,7 @@
 #ifndef POINTSMAN_DECK_H
 #define POINTSMAN_DECK_H
 
+#include "affinity.h"
 #include "base.h"
 #include "live.h"
 #include "move.h"
@@ -130,6 +131,28 @@ __noinline __u32 deck_deal(__u32 pool_index, const union flow_key *key, bool v6)
 		deal_aim(&d, v6 ? choice_hash(key, d.choose, true) : choice_hash(key, d.choose, false));
 	bpf_loop(DEAL_TRIES, deal_try, &d, 0);
 	return d.endpoint;
+}
+
+/* The endpoint for a connection with a service; or NO_CARD. Of a group: the one that has the
+ * client's other flows, if it can be reached. */
+static __always_inline __u32 endpoint_choose(const struct service *service, __u32 pool,
+					     const union flow_key *key, const bool v6)
+{
+	const void *client = v6 ? (void *)key->v6.saddr : (void *)&key->v4.saddr;
+	struct affinity *a;
+	__u32 endpoint;
+
+	if (!(service->flags & SERVICE_GROUP))
+		return deck_deal(pool, key, v6);
+	a = affinity_find(client, service->id, v6);
+	if (a && tick_now() - a->seen <= config.life[FLOW_OPEN] && endpoint_usable(a->endpoint, v6)) {
+		a->seen = tick_now();
+		return a->endpoint;
+	}
+	endpoint = deck_deal(pool, key, v6);
+	if (endpoint != NO_CARD && affinity_store(client, service->id, endpoint, v6))
+		return NO_CARD;
+	return endpoint;
 }
 
 #endif

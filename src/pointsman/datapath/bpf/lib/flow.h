@@ -3,6 +3,7 @@
 #ifndef POINTSMAN_FLOW_H
 #define POINTSMAN_FLOW_H
 
+#include "affinity.h"
 #include "base.h"
 #include "bundle.h"
 #include "finish.h"
@@ -48,7 +49,8 @@ static __always_inline bool ends_handshake(const struct flow *flow, const struct
 }
 
 /* enum flow_state says which moves there are. */
-static __always_inline void flow_advance(struct flow *flow, const struct packet *p, __u32 now)
+static __always_inline void flow_advance(struct flow *flow, const struct packet *p, __u32 now,
+					 const bool v6)
 {
 	if (p->tcp->rst) {
 		if (flow->state == FLOW_ZOMBIE)
@@ -67,8 +69,7 @@ static __always_inline void flow_advance(struct flow *flow, const struct packet 
 		 (!(flow->flags & FLOW_INSPECTED) ||
 		  seq_after(bpf_ntohl(p->tcp->ack_seq), flow->isn + 1)))
 		flow->state = FLOW_OPEN;
-	if (flow->seen != now) /* spare the cache line */
-		flow->seen = now;
+	flow_touch(flow, p, now, v6);
 }
 
 /* Sends a segment along the route it has, whatever shape that takes now. */
@@ -81,7 +82,7 @@ static __always_inline int segment_send(struct xdp_md *ctx, struct packet *p, st
 		return finish(REASON_HANDSHAKE_ACK, XDP_DROP);
 	if (!ep)
 		return finish(REASON_NO_HOST, XDP_DROP);
-	flow_advance(flow, p, now);
+	flow_advance(flow, p, now, v6);
 	if (repeats_first(flow, p))
 		return bundle_send_data(ctx, p, flow, ep, REASON_BUNDLED_AGAIN, v6);
 	if (must_teach(flow, ep, v6))
@@ -97,8 +98,7 @@ static __always_inline int datagram_send(struct xdp_md *ctx, struct packet *p, s
 
 	if (!ep)
 		return finish(REASON_NO_HOST, XDP_DROP);
-	if (flow->seen != now)
-		flow->seen = now;
+	flow_touch(flow, p, now, v6);
 	if (must_teach(flow, ep, v6))
 		return bundle_send_plain(ctx, p, flow, ep, BUNDLE_DATAGRAM, REASON_TAUGHT, v6);
 	return flow_move(ctx, p, flow, ep, REASON_HIT, v6);

@@ -32,19 +32,23 @@ static __always_inline __be32 ports_for(const struct packet *p, const struct end
 	return ep->mode == FORWARD_TUNNEL ? flow_id_next() : to.word;
 }
 
-static __always_inline void flow_begin(struct flow *flow, const struct packet *p,
-				       const struct service *service, enum bundle_kind kind)
+static __always_inline void flow_begin(struct flow *flow, const struct service *service)
 {
 	flow->seen = tick_now();
 	flow->rcv_wscale = service->rcv_wscale;
-	if (p->proto != IPPROTO_TCP) {
-		flow->state = FLOW_DATAGRAM;
-		return;
-	}
+	flow->service = service->id;
+	flow->flags = service->flags & SERVICE_GROUP ? FLOW_GROUPED : 0;
+	flow->state = FLOW_DATAGRAM;
+}
+
+static __always_inline void flow_begin_tcp(struct flow *flow, const struct packet *p,
+					   enum bundle_kind kind)
+{
 	flow->first_seq = bpf_ntohl(p->tcp->seq);
 	flow->isn = bpf_ntohl(p->tcp->ack_seq) - 1;
 	flow->state = p->tcp->fin ? FLOW_CLOSING : FLOW_OPENING;
-	flow->flags = kind == BUNDLE_DATA ? FLOW_INSPECTED : 0;
+	if (kind == BUNDLE_DATA)
+		flow->flags |= FLOW_INSPECTED;
 }
 
 /* kind: BUNDLE_SYN or BUNDLE_DATAGRAM of a plain service, BUNDLE_DATA of an inspected one. */
@@ -58,7 +62,7 @@ static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const uni
 
 	if (kind != BUNDLE_DATAGRAM && p->ip_bytes + bundle_room(v6) > config.mtu)
 		return finish(REASON_TOO_BIG, XDP_DROP);
-	flow.endpoint = deck_deal(pool, key, v6);
+	flow.endpoint = endpoint_choose(service, pool, key, v6);
 	if (flow.endpoint == NO_CARD)
 		return finish(REASON_NO_HOST, XDP_DROP);
 	ep = endpoint_get(flow.endpoint, v6);
@@ -67,7 +71,9 @@ static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const uni
 	rest = endpoint_rest(ep, v6);
 	flow.flow_id = ports_for(p, rest);
 	flow.epoch = epoch_of(rest->host);
-	flow_begin(&flow, p, service, kind);
+	flow_begin(&flow, service);
+	if (p->proto == IPPROTO_TCP)
+		flow_begin_tcp(&flow, p, kind);
 	flow_set_deltas(&flow, key, ep, v6);
 	if (flow_store(key, &flow, v6))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);

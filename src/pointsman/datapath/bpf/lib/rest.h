@@ -6,6 +6,7 @@
 #include "base.h"
 #include "finish.h"
 #include "packet.h"
+#include "portless.h"
 #include "service.h"
 
 /* Why the forwarder could not read it, should it be for one of our VIPs. */
@@ -50,6 +51,8 @@ static __always_inline int rest(struct xdp_md *ctx, const bool v6)
 	p.ip6 = v6 ? data + ETH_HLEN : NULL;
 	if (data + ETH_HLEN + ip_header_bytes(v6) > end)
 		return finish(REASON_NOT_OURS, XDP_PASS);
+	if (parse_portless(&p, data, end, v6))
+		return portless(ctx, &p, v6);
 	why = v6 ? what6(p.ip6) : what4(p.ip4);
 	if (!to_vip(&p, v6))
 		return finish(REASON_NOT_OURS, XDP_PASS);

@@ -23,6 +23,28 @@ static __always_inline struct service *service_find(const struct packet *p, __be
 	return bpf_map_lookup_elem(&services4, &key4);
 }
 
+/* The same by ranges of ports. */
+static __always_inline struct service *range_find(const struct packet *p, __be16 port, __u8 proto,
+						  const bool v6)
+{
+	struct range_key4 key4 = { .prefixlen = 64, .port = port, .proto = proto };
+	struct range_key6 key6 = { .prefixlen = 160, .port = port, .proto = proto };
+
+	if (v6) {
+		__builtin_memcpy(key6.addr, &p->ip6->daddr, sizeof(key6.addr));
+		return bpf_map_lookup_elem(&ranges6, &key6);
+	}
+	key4.addr = p->ip4->daddr;
+	return bpf_map_lookup_elem(&ranges4, &key4);
+}
+
+static __always_inline struct service *service_of(const struct packet *p, const bool v6)
+{
+	struct service *service = service_find(p, p->udp->dest, p->proto, v6);
+
+	return service ? service : range_find(p, p->udp->dest, p->proto, v6);
+}
+
 /* For an address of ours? The IP header must be known to be there. */
 static __always_inline bool to_vip(const struct packet *p, const bool v6)
 {

@@ -4,6 +4,7 @@
 #define POINTSMAN_UNIT_MAPS_H
 
 #include "abi.h"
+#include "choice_abi.h"
 #include "reasons.h"
 
 /* Read-only: a section of its own, so that Python can fill it whole. */
@@ -92,6 +93,41 @@ struct {
 	__type(key, struct service_key6);
 	__type(value, struct service);
 } services6 SEC(".maps");
+
+/* ranges4, ranges6: VIP, protocol, bits of a port -> service.
+ * Owner: Python (site file). Life: configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct range_key4);
+	__type(value, struct service);
+} ranges4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct range_key6);
+	__type(value, struct service);
+} ranges6 SEC(".maps");
+
+/* affinities4, affinities6: client and group -> the endpoint that has the client's flows.
+ * Owner: classifier. Life: LRU; stale as open flows are, by idleness.
+ * Size: max_flows if there is a group. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct affinity_key4);
+	__type(value, struct affinity);
+} affinities4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct affinity_key6);
+	__type(value, struct affinity);
+} affinities6 SEC(".maps");
 
 /* pools: pool index -> where its deck lies. One aligned 8-byte store flips it to a new deck.
  * Owner: Python. Life: configuration and allotments. */
