@@ -11,8 +11,6 @@ from pointsman.config.model import Address, Choose, Inspect, Member, Protocol, R
 
 __all__ = ["Finding", "Path", "crosscheck"]
 
-LOOK_AT_TCP = (Inspect.HTTP, Inspect.TLS, Inspect.RDP)
-
 MAX_MEMBERS = 16_384
 """Of one pool: more take long to lay out, and get too few places of a hash table."""
 FAMILY = {4: "IPv4", 6: "IPv6"}
@@ -157,12 +155,11 @@ def _services(site: Site) -> Iterator[Finding]:
 
 def _group(path: Path, service: Service, site: Site) -> Iterator[Finding]:
     """Flows of one client, of which routers may send some to one unit and some to another."""
-    protocols = {listen.protocol for listen in service.listens}
-    if service.inspect in LOOK_AT_TCP and (service.is_group or protocols != {Protocol.TCP}):
+    if service.is_group and service.inspect is not Inspect.NONE:
         yield Finding(
             (*path, "inspect"),
-            f"service {service.name} is more than one TCP port",
-            "inspect TCP ports in services of their own",
+            f"group {service.name} goes by the client alone",
+            "inspect ports in services of their own",
         )
     pool = next((pool for pool in site.pools if pool.name == service.pool), None)
     if not service.is_group or pool is None or len(site.units) == 1 or len(pool.members) == 1:

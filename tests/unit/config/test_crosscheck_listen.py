@@ -26,8 +26,8 @@ def with_service(**changes: object) -> Edit:
         (
             {"inspect": "http", "pool": "a"},
             ("services", 2, "inspect"),
-            "service vpn is more than one TCP port",
-            "inspect TCP ports in services of their own",
+            "group vpn goes by the client alone",
+            "inspect ports in services of their own",
         ),
         (
             {"port": 80, "pool": "a"},
