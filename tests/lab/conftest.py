@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 from http_clients import VIP
 from lab_names import lab_name
-from waiting_clients import PROBE_EVERY_S, LongWait, waiting_connections
+from waiting_clients import Answer, ask_after, waiting_connections
 
 from pointsman.lab.lab import Lab
 
@@ -53,10 +54,12 @@ def _begin_long_wait(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def long_wait() -> Iterator[LongWait]:
-    """What c1 opened with the first test: to inspected and plain service, three each."""
+def long_wait() -> Iterator[Future[list[Answer]]]:
+    """c1's connections to inspected and plain service, three each, silent for two minutes."""
     targets = [(VIP[version], port) for version in (4, 6) for port in (80, 81)] * 3
-    with Lab(lab_name(), DEMO) as lab:
+    with Lab(lab_name(), DEMO) as lab, ThreadPoolExecutor(1) as executor:
         lab.up()
-        with waiting_connections(lab, "c1", targets, probe_every_s=PROBE_EVERY_S) as connections:
-            yield LongWait(lab, connections)
+        with waiting_connections(lab, "c1", targets, probe_every_s=45) as connections:
+            answers = executor.submit(ask_after, connections, 120, "/b/late")
+            yield answers
+            wait([answers])

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import select
 import socket
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pointsman.lab.lab import Lab
 
-__all__ = ["PROBE_EVERY_S", "LongWait", "Waiting", "broken_within", "waiting_connections"]
-
-PROBE_EVERY_S = 45
-"""Chrome's habit."""
+__all__ = ["Answer", "Waiting", "ask_after", "waiting_connections"]
 
 REQUEST = "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -33,14 +29,8 @@ class Waiting:
         return b"".join(iter(lambda: self.sock.recv(65536), b""))
 
 
-@dataclass(frozen=True)
-class LongWait:
-    lab: Lab
-    connections: list[Waiting]
-    began: float = field(default_factory=time.monotonic)
-
-    def left_of(self, seconds: float) -> float:
-        return max(0.0, self.began + seconds - time.monotonic())
+Answer = tuple[Waiting, bytes]
+"""No bytes: it was broken before it asked."""
 
 
 @contextmanager
@@ -65,10 +55,10 @@ def waiting_connections(
         yield found
 
 
-def broken_within(connections: list[Waiting], seconds: float) -> list[Waiting]:
-    """Waits so long; those that were closed, reset or timed out, as soon as there is one."""
+def ask_after(connections: list[Waiting], seconds: float, path: str) -> list[Answer]:
+    """Waits so long, or until one was closed, reset or timed out; then asks on each."""
     poll = select.poll()
-    by_fd = {one.sock.fileno(): one for one in connections}
-    for fd in by_fd:
-        poll.register(fd, select.POLLIN | select.POLLRDHUP)
-    return [by_fd[fd] for fd, _ in poll.poll(seconds * 1000)]
+    for one in connections:
+        poll.register(one.sock, select.POLLIN | select.POLLRDHUP)
+    broken = {fd for fd, _ in poll.poll(seconds * 1000)}
+    return [(one, b"" if one.sock.fileno() in broken else one.ask(path)) for one in connections]
