@@ -153,7 +153,7 @@ def host_wire(bench: HostBench) -> Iterator[HostWire]:
             _run("ip", "-batch", "-", given=SETUP)
             _run("ethtool", "-K", "e0", "tx", "off")
             number = socket.if_nametoindex("e0")
-            bench.datapath.attach(number)
+            bench.datapath.attach(number, both_ways=bench.both_ways)
             try:
                 yield HostWire(bench, outside)
             finally:

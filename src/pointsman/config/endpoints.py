@@ -10,9 +10,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from pointsman.config.model import Address, Choose, Forward, Host, Member, Service, Site
+from pointsman.config.model import Address, Choose, Forward, Host, Inspect, Member, Service, Site
 
-__all__ = ["Deck", "Endpoint", "decks", "destination", "endpoint_id", "endpoints", "own_address"]
+__all__ = [
+    "Deck",
+    "Endpoint",
+    "bundled",
+    "decks",
+    "destination",
+    "endpoint_id",
+    "endpoints",
+    "own_address",
+    "own_place",
+    "own_places",
+    "place_id",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +93,47 @@ def destination(endpoint: Endpoint, host: Host, version: int) -> Address | None:
     return own_address(host, version)
 
 
+def own_place(member: Member, host: Host, version: int) -> tuple[Address, int] | None:
+    """Address and port where an endpoint of its own listens, port 0 for the one that the client named.
+
+    None if the member is none, but listens where clients connect to; or for want of an address.
+    """
+    if member.port is None and not member.addresses:
+        return None
+    named = [a for a in member.addresses if a.version == version]
+    address = named[0] if named else own_address(host, version)
+    return None if address is None else (address, member.port or 0)
+
+
 def endpoint_id(member: Member, host: Host, version: int) -> bytes:
     """4 bytes by which a bundle tells the host which of its endpoints is meant, zeros for none.
 
     A hash of address and port, so that nodes need not agree on numbers.
     """
-    if member.port is None and not member.addresses:
-        return bytes(4)
-    named = [a for a in member.addresses if a.version == version]
-    address = named[0] if named else own_address(host, version)
-    if address is None:
-        return bytes(4)
-    port = (member.port or 0).to_bytes(2, "big")
-    return blake2b(address.packed + port, digest_size=4, person=b"pointsman end").digest()
+    place = own_place(member, host, version)
+    return bytes(4) if place is None else place_id(*place)
+
+
+def place_id(address: Address, port: int) -> bytes:
+    """The id of an endpoint of its own there."""
+    packed = address.packed + port.to_bytes(2, "big")
+    return blake2b(packed, digest_size=4, person=b"pointsman end").digest()
+
+
+def bundled(service: Service) -> bool:
+    """Whether the agents of its hosts get bundles."""
+    return service.forward is Forward.TUNNEL or service.inspect is not Inspect.NONE
+
+
+def own_places(site: Site, name: str) -> dict[bytes, tuple[Address, int]]:
+    """The endpoints of its own that a host has, by id, for services that reach them by bundles."""
+    found: dict[bytes, tuple[Address, int]] = {}
+    for endpoint in endpoints(site):
+        host = site.hosts[endpoint.host]
+        if host.name != name or not bundled(endpoint.service):
+            continue
+        for version in {address.version for address in endpoint.service.addresses}:
+            place = own_place(endpoint.member, host, version)
+            if place is not None:
+                found[place_id(*place)] = place
+    return found

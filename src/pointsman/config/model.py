@@ -200,6 +200,8 @@ class Host(Model):
     addresses: Annotated[list[Address], Field(min_length=1, max_length=2)]
     """At most one of each family."""
     max_mappings: Annotated[int, Field(ge=1024, le=64_000_000)] = 1_000_000
+    max_fragments: Annotated[int, Field(ge=64, le=1_000_000)] = 4096
+    """Fragmented packets of each family that may be under way at a time."""
     agent: bool = True
     """Whether `pointsman host` runs there: the tunnel and inspected services need it."""
 

@@ -101,7 +101,7 @@ FLOW_WAYS = 16
 PROGRAMS = 7
 FLOW_STATES = 5
 MATCH_CLASSES = 10
-HOST_PROGRAMS = 4
+HOST_PROGRAMS = 10
 
 
 class Family(IntEnum):
@@ -672,6 +672,12 @@ class HostProgram(IntEnum):
     BUNDLE6 = 1
     UNKNOWN4 = 2
     UNKNOWN6 = 3
+    FRAGMENT4 = 4
+    FRAGMENT6 = 5
+    ERROR4 = 6
+    ERROR6 = 7
+    LEAVE_REST4 = 8
+    LEAVE_REST6 = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pointsman.datapath import abi
 from pointsman.datapath.codecs import U32, Raw, RecordCodec
 from pointsman.datapath.features import OBJECTS
 from pointsman.datapath.libbpf import BpfObject
-from pointsman.datapath.links import attach_tcx_ingress
+from pointsman.datapath.links import attach_tcx_egress, attach_tcx_ingress
 from pointsman.datapath.loaded import Loaded
 from pointsman.datapath.maps import Hash, ProgArray
 
@@ -23,13 +23,22 @@ class HostSizes:
     """How many of each there may be."""
 
     max_mappings: int
+    max_fragments: int
     units: int
+    endpoints: int
+    """Of their own, of both families."""
 
     def entries(self) -> dict[str, int]:
         """Capacity by name of map; the kernel allows no empty one."""
         wanted = {
             "mappings4": self.max_mappings,
             "mappings6": self.max_mappings,
+            "fragments4": self.max_fragments,
+            "fragments6": self.max_fragments,
+            "endpoints4": self.endpoints,
+            "endpoints6": self.endpoints,
+            "vips4": self.max_mappings if self.endpoints else 1,
+            "vips6": self.max_mappings if self.endpoints else 1,
             "tunnels4": self.units,
             "tunnels6": self.units,
         }
@@ -53,10 +62,25 @@ class HostDatapath(Loaded):
             self.mappings6 = Hash(self.map("mappings6"), key6, RecordCodec(abi.Mapping6))
             self.tunnels4 = Hash(self.map("tunnels4"), Raw(4), U32)
             self.tunnels6 = Hash(self.map("tunnels6"), RecordCodec(abi.In6Key), U32)
+            self.endpoints4 = Hash(self.map("endpoints4"), Raw(4), RecordCodec(abi.OwnEndpoint4))
+            self.endpoints6 = Hash(self.map("endpoints6"), Raw(4), RecordCodec(abi.OwnEndpoint6))
+            self.vips4 = Hash(self.map("vips4"), RecordCodec(abi.FlowKey4), RecordCodec(abi.Vip4))
+            self.vips6 = Hash(self.map("vips6"), RecordCodec(abi.FlowKey6), RecordCodec(abi.Vip6))
+            self.fragments4 = Hash(
+                self.map("fragments4"), RecordCodec(abi.FragmentKey4), RecordCodec(abi.Fragment4)
+            )
+            self.fragments6 = Hash(
+                self.map("fragments6"), RecordCodec(abi.FragmentKey6), RecordCodec(abi.Fragment6)
+            )
             programs = ProgArray(self.map("programs"))
             for program in abi.HostProgram:
                 programs.set(program, self.program_fd(program.name.lower()))
 
-    def attach(self, ifindex: int) -> None:
-        """Take packets in at an interface of this namespace; SystemRefusal as the link's."""
+    def attach(self, ifindex: int, *, both_ways: bool) -> None:
+        """Take packets in at an interface of this namespace; SystemRefusal as the link's.
+
+        `both_ways` turns what endpoints of their own send, too.
+        """
         self.keep(ifindex, attach_tcx_ingress(self.program_fd("restore"), ifindex))
+        if both_ways:
+            self.keep_beside(ifindex, attach_tcx_egress(self.program_fd("leave"), ifindex))

@@ -11,11 +11,13 @@ from typing import Self
 from pointsman.datapath.capi import ffi, library, options
 from pointsman.errors import SystemRefusal
 
-__all__ = ["Link", "attach_tcx_ingress", "attach_xdp", "require_no_xdp"]
+__all__ = ["Link", "attach_tcx_egress", "attach_tcx_ingress", "attach_xdp", "require_no_xdp"]
 
 BPF_XDP = 37
 BPF_TCX_INGRESS = 46
+BPF_TCX_EGRESS = 47
 BPF_F_BEFORE = 1 << 3
+BPF_F_AFTER = 1 << 4
 XDP_FLAGS_SKB_MODE = 1 << 1
 XDP_FLAGS_DRV_MODE = 1 << 2
 INFO_BYTES = 80  # struct bpf_prog_info up to and with its name
@@ -82,6 +84,17 @@ def attach_tcx_ingress(prog_fd: int, ifindex: int) -> Link:
     if fd >= 0:
         return Link(fd)
     raise _refusal(_interface(ifindex, -fd), "the TC ingress", -fd)
+
+
+def attach_tcx_egress(prog_fd: int, ifindex: int) -> Link:
+    """Run a program last among those at an interface's egress.
+
+    Last, so that other programs there see what the application sends. SystemRefusal as at ingress.
+    """
+    fd = _create(prog_fd, ifindex, BPF_TCX_EGRESS, BPF_F_AFTER)
+    if fd >= 0:
+        return Link(fd)
+    raise _refusal(_interface(ifindex, -fd), "the TC egress", -fd)
 
 
 def _create(prog_fd: int, ifindex: int, attach_type: int, flags: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -27,7 +28,7 @@ class Loaded:
         kinds: Mapping[str, MapType] | None = None,
     ) -> None:
         self._object = program
-        self._links: dict[int, Link] = {}
+        self._links: dict[int, list[Link]] = {}
         with self.closed_on_error():
             program.set_rodata(".rodata.config", config.pack())
             for name, count in entries.items():
@@ -50,11 +51,16 @@ class Loaded:
         if ifindex in self._links:
             link.close()
             raise ValueError(f"already attached to interface number {ifindex}")
-        self._links[ifindex] = link
+        self._links[ifindex] = [link]
+
+    def keep_beside(self, ifindex: int, link: Link) -> None:
+        """Own one more link to an interface that has one. KeyError if it has none."""
+        self._links[ifindex].append(link)
 
     def detach(self, ifindex: int) -> None:
         """Take no more packets in there. KeyError if it is not attached."""
-        self._links.pop(ifindex).close()
+        for link in self._links.pop(ifindex):
+            link.close()
 
     def counts(self) -> dict[Reason, int]:
         """Packets by what became of them, since the load."""
@@ -62,7 +68,7 @@ class Loaded:
 
     def close(self) -> None:
         """Detach everywhere and give all maps and programs back. Repeatable."""
-        for link in self._links.values():
+        for link in chain(*self._links.values()):
             link.close()
         self._links.clear()
         self._object.close()

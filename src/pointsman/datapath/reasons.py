@@ -77,6 +77,13 @@ class Reason(IntEnum):
     OTHER_PORT = 42
     DATAGRAM_TAUGHT = 43
     OTHER_PROTOCOL = 44
+    UNKNOWN_ENDPOINT = 45
+    TUPLE_TAKEN = 46
+    ICMP_PASSED = 47
+    FRAGMENT_RESTORED = 48
+    FRAGMENT_EARLY = 49
+    OUT_TURNED = 50
+    OUT_OTHER = 51
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,5 +302,47 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.OTHER_PROTOCOL: ReasonInfo(
         "other_protocol", Where.HOST, Outcome.DROPPED, "flow id of a connection of another protocol"
+    ),
+    Reason.UNKNOWN_ENDPOINT: ReasonInfo(
+        "unknown_endpoint",
+        Where.HOST,
+        Outcome.DROPPED,
+        "bundle for an endpoint that the host does not have",
+    ),
+    Reason.TUPLE_TAKEN: ReasonInfo(
+        "tuple_taken",
+        Where.HOST,
+        Outcome.DROPPED,
+        "its client, port and endpoint serve another virtual IP now",
+    ),
+    Reason.ICMP_PASSED: ReasonInfo(
+        "icmp_passed",
+        Where.HOST,
+        Outcome.PASSED,
+        "ICMP error about a connection of the host's, given to the stack",
+    ),
+    Reason.FRAGMENT_RESTORED: ReasonInfo(
+        "fragment_restored",
+        Where.HOST,
+        Outcome.PASSED,
+        "later fragment: its addresses turned as its first one's",
+    ),
+    Reason.FRAGMENT_EARLY: ReasonInfo(
+        "fragment_early",
+        Where.HOST,
+        Outcome.DROPPED,
+        "later fragment whose first one has not been seen",
+    ),
+    Reason.OUT_TURNED: ReasonInfo(
+        "out_turned",
+        Where.HOST,
+        Outcome.PASSED,
+        "leaves an endpoint of its own: sent in the virtual IP's name",
+    ),
+    Reason.OUT_OTHER: ReasonInfo(
+        "out_other",
+        Where.HOST,
+        Outcome.PASSED,
+        "leaves the host, and no connection of an endpoint of its own",
     ),
 }

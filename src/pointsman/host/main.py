@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from pointsman import __version__
+from pointsman.config.endpoints import own_places
 from pointsman.config.model import Host, Site
 from pointsman.daemon.report import reason_report
 from pointsman.daemon.run import run_until_signal
@@ -18,7 +19,7 @@ from pointsman.datapath import features
 from pointsman.datapath.host import HostDatapath
 from pointsman.datapath.reasons import Where
 from pointsman.errors import SiteError
-from pointsman.host.settings import fill_tunnels, host_config, host_sizes, host_vips
+from pointsman.host.settings import fill_endpoints, fill_tunnels, host_config, host_sizes, host_vips
 from pointsman.host.taps import harmful_taps
 from pointsman.system import sysctl
 from pointsman.system.netlink import Netlink
@@ -55,8 +56,9 @@ def run_host(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
             HostDatapath(host_sizes(site, host), host_config(site, cluster_key))
         )
         fill_tunnels(datapath, site)
+        fill_endpoints(datapath, site, host)
         stack.callback(residue.undo)
-        datapath.attach(interface.index)
+        datapath.attach(interface.index, both_ways=bool(own_places(site, name)))
         # Answer no ARP for an address on lo, and ask with none (R-E11).
         for scope in ("all", interface.name.replace(".", "/")):
             residue.set_sysctl(f"net.ipv4.conf.{scope}.arp_ignore", "1")

@@ -5,34 +5,45 @@ from __future__ import annotations
 import secrets
 from ipaddress import IPv4Address
 
-from pointsman.config.model import Address, Host, Site
+from pointsman.config.endpoints import Endpoint, endpoints, own_place, own_places
+from pointsman.config.model import Address, Forward, Host, Site
 from pointsman.datapath import abi
-from pointsman.datapath.addresses import in6_key
+from pointsman.datapath.addresses import in6_key, pack_port
 from pointsman.datapath.host import HostDatapath, HostSizes
 from pointsman.tunnel.keys import tag_key
 
-__all__ = ["fill_tunnels", "host_config", "host_sizes", "host_vips"]
+__all__ = ["fill_endpoints", "fill_tunnels", "host_config", "host_sizes", "host_vips"]
 
 
 def host_vips(site: Site, host: Host) -> list[Address]:
-    """Addresses of the services that may send connections to this host."""
-    pools = {
-        pool.name for pool in site.pools if any(member.host == host.name for member in pool.members)
-    }
+    """Virtual IPs that packets for this host's applications still bear when its stack gets them."""
     return sorted(
         {
             address
-            for service in site.services
-            if pools & {service.pool, *(rule.pool for rule in service.rules)}
-            for address in service.addresses
+            for endpoint in endpoints(site)
+            if site.hosts[endpoint.host] == host
+            for address in endpoint.service.addresses
+            if _bears_vip(endpoint, host, address.version)
         },
         key=lambda address: (address.version, address.packed),
     )
 
 
+def _bears_vip(endpoint: Endpoint, host: Host, version: int) -> bool:
+    forward = endpoint.service.forward
+    if forward is Forward.TUNNEL:
+        return own_place(endpoint.member, host, version) is None
+    return forward is Forward.L2
+
+
 def host_sizes(site: Site, host: Host) -> HostSizes:
     """How large the maps must be."""
-    return HostSizes(max_mappings=host.max_mappings, units=len(site.units))
+    return HostSizes(
+        max_mappings=host.max_mappings,
+        max_fragments=host.max_fragments,
+        units=len(site.units),
+        endpoints=len(own_places(site, host.name)),
+    )
 
 
 def host_config(site: Site, cluster_key: bytes) -> abi.HostConfig:
@@ -54,3 +65,14 @@ def fill_tunnels(datapath: HostDatapath, site: Site) -> None:
                 datapath.tunnels4.set(address.packed, number)
             else:
                 datapath.tunnels6.set(in6_key(address), number)
+
+
+def fill_endpoints(datapath: HostDatapath, site: Site, host: Host) -> None:
+    """Writes where applications listen that have a place of their own."""
+    for number, (address, port) in own_places(site, host.name).items():
+        if isinstance(address, IPv4Address):
+            own4 = abi.OwnEndpoint4(address.packed, pack_port(port))
+            datapath.endpoints4.set(number, own4)
+        else:
+            own6 = abi.OwnEndpoint6(address.packed, pack_port(port))
+            datapath.endpoints6.set(number, own6)

@@ -22,6 +22,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tags and cookies are 
 
 #define IP_DF 0x4000
 #define IP_FRAGMENT 0x3fff /* more-fragments bit and offset */
+#define IP_OFFSET 0x1fff
 
 /* Verdicts of a tcx program (enum tcx_action_base, Linux >= 6.6); Debian 12's headers are older. */
 #define TC_NEXT (-1)

@@ -11,7 +11,13 @@ enum host_program {
 	HOST_BUNDLE6 = 1,
 	HOST_UNKNOWN4 = 2, /* a flow id that nobody taught us */
 	HOST_UNKNOWN6 = 3,
-	HOST_PROGRAMS = 4,
+	HOST_FRAGMENT4 = 4,
+	HOST_FRAGMENT6 = 5,
+	HOST_ERROR4 = 6, /* bundles with ICMP errors */
+	HOST_ERROR6 = 7,
+	HOST_LEAVE_REST4 = 8, /* on the way out: fragments and ICMP errors */
+	HOST_LEAVE_REST6 = 9,
+	HOST_PROGRAMS = 10,
 };
 
 struct mapping_key4 {
@@ -82,7 +88,8 @@ struct own_endpoint6 {
 	__u16 reserved;
 };
 
-/* What the client of a connection with such an endpoint believes to talk to. */
+/* What the client of a connection with such an endpoint believes to talk to. Its key is the connection as
+ * a mapping has it: from the client to the endpoint. */
 struct vip4 {
 	__be32 addr;
 	__be16 port;

@@ -40,6 +40,55 @@ struct {
 	__type(value, __u32);
 } tunnels6 SEC(".maps");
 
+/* endpoints4, endpoints6: id of an endpoint of its own, as bundles name it -> where its application listens.
+ * Owner: Python (site file). Life: configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __be32);
+	__type(value, struct own_endpoint4);
+} endpoints4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __be32);
+	__type(value, struct own_endpoint6);
+} endpoints6 SEC(".maps");
+
+/* vips4, vips6: connection of an endpoint of its own, from the client -> what the client addressed.
+ * Owner: tunneler, host end. Writers: bundles. Life: LRU. Size: as mappings. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct flow_key4);
+	__type(value, struct vip4);
+} vips4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct flow_key6);
+	__type(value, struct vip6);
+} vips6 SEC(".maps");
+
+/* fragments4, fragments6: what fragments of one packet have in common -> what their addresses become.
+ * Owner: tunneler, host end. Writers: first fragments, on the way in and out.
+ * Life: LRU; FRAGMENT_TICKS. Size: max_fragments. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct fragment_key4);
+	__type(value, struct fragment4);
+} fragments4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct fragment_key6);
+	__type(value, struct fragment6);
+} fragments6 SEC(".maps");
+
 /* reasons: enum reason -> packets. Owner: finish(), per CPU. Life: as long as the host's daemon. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -5,8 +5,10 @@
 
 #include "base.h"
 #include "finish.h"
+#include "quote.h"
 #include "packet.h"
 #include "tag.h"
+#include "turn.h"
 
 /* What a bundle says and carries. */
 struct parcel {
@@ -16,6 +18,11 @@ struct parcel {
 	__u32 l4_header; /* bytes */
 	__u32 offset; /* of the carried IP header, from the MAC header */
 };
+
+static __always_inline __u32 parcel_proto(const struct parcel *in, const bool v6)
+{
+	return v6 ? in->key.v6.proto : in->key.v4.proto;
+}
 
 /* Reads the carried IP header; returns its total length, 0 if it can't be one. */
 static __always_inline __u32 parcel_ip(struct __sk_buff *skb, struct parcel *in, const bool v6)
@@ -39,10 +46,10 @@ static __always_inline __u32 parcel_ip(struct __sk_buff *skb, struct parcel *in,
 	return bpf_ntohs(ip4.tot_len);
 }
 
-/* Ports and, of TCP, the rest of the header; false if it is cut off. */
+/* Ports and, of TCP, the rest of the header; false if it is cut off, or what no bundle carries. */
 static __always_inline bool parcel_l4(struct __sk_buff *skb, struct parcel *in, const bool v6)
 {
-	__u32 proto = v6 ? in->key.v6.proto : in->key.v4.proto;
+	__u32 proto = parcel_proto(in, v6);
 	__u32 at = in->offset + ip_header_bytes(v6);
 
 	if (proto == IPPROTO_TCP) {
@@ -54,13 +61,14 @@ static __always_inline bool parcel_l4(struct __sk_buff *skb, struct parcel *in, 
 		if (bpf_skb_load_bytes(skb, at, &in->tcp, 2 * sizeof(__be16)))
 			return false;
 	} else {
-		return false;
+		in->l4_header = ICMP_HEADER;
+		return proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
 	}
 	if (v6)
 		__builtin_memcpy(&in->key.v6.sport, &in->tcp.source, 4);
 	else
 		__builtin_memcpy(&in->key.v4.sport, &in->tcp.source, 4);
-	return in->l4_header >= (proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr));
+	return proto == IPPROTO_UDP || in->l4_header >= sizeof(struct tcphdr);
 }
 
 static __always_inline bool parcel_tag_right(const struct parcel *in, const bool v6)
@@ -101,15 +109,25 @@ static __always_inline enum reason parcel_open(struct __sk_buff *skb, struct par
 }
 
 /* Takes off everything in front of the carried packet but the MAC header. */
-static __always_inline long parcel_strip(struct __sk_buff *skb, const bool v6)
+static __always_inline long parcel_unwrap(struct __sk_buff *skb, const bool v6)
 {
 	return bpf_skb_adjust_room(skb, -(__s32)bundle_room(v6), BPF_ADJ_ROOM_MAC, 0);
 }
 
-/* Gives the carried packet to the stack. */
-static __always_inline int parcel_pass(struct __sk_buff *skb, enum reason reason, const bool v6)
+/* The same, and turns the packet to its endpoint, if that has an address of its own (own.h). */
+static __always_inline long parcel_strip(struct __sk_buff *skb, const struct parcel *in, const bool v6)
 {
-	return parcel_strip(skb, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) : finish(reason, TC_NEXT);
+	if (parcel_unwrap(skb, v6))
+		return -1;
+	return in->head.endpoint ? tuple_turn(skb, ETH_HLEN + ip_header_bytes(v6), &in->key, parcel_proto(in, v6),
+					      v6) : 0;
+}
+
+/* Gives the carried packet to the stack. */
+static __always_inline int parcel_pass(struct __sk_buff *skb, const struct parcel *in, enum reason reason,
+				       const bool v6)
+{
+	return parcel_strip(skb, in, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) : finish(reason, TC_NEXT);
 }
 
 #endif

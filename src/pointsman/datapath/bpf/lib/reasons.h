@@ -52,7 +52,14 @@
 	REASON(BUNDLED_DATAGRAM, unit, forwarded, "first packet of a flow that is no TCP, sent as a bundle") \
 	REASON(OTHER_PORT, unit, passed, "for a VIP, on a port that is no service: left to the unit's own stack") \
 	REASON(DATAGRAM_TAUGHT, host, passed, "datagram bundle: mapping learnt, datagram to the stack") \
-	REASON(OTHER_PROTOCOL, host, dropped, "flow id of a connection of another protocol")
+	REASON(OTHER_PROTOCOL, host, dropped, "flow id of a connection of another protocol") \
+	REASON(UNKNOWN_ENDPOINT, host, dropped, "bundle for an endpoint that the host does not have") \
+	REASON(TUPLE_TAKEN, host, dropped, "its client, port and endpoint serve another virtual IP now") \
+	REASON(ICMP_PASSED, host, passed, "ICMP error about a connection of the host's, given to the stack") \
+	REASON(FRAGMENT_RESTORED, host, passed, "later fragment: its addresses turned as its first one's") \
+	REASON(FRAGMENT_EARLY, host, dropped, "later fragment whose first one has not been seen") \
+	REASON(OUT_TURNED, host, passed, "leaves an endpoint of its own: sent in the virtual IP's name") \
+	REASON(OUT_OTHER, host, passed, "leaves the host, and no connection of an endpoint of its own")
 
 #define REASON_ENUM(name, where, outcome, text) REASON_##name,
 enum reason { REASONS(REASON_ENUM) REASON_COUNT };

@@ -79,7 +79,7 @@ static __always_inline int upload_to(struct __sk_buff *skb, struct bpf_sock *lis
 	if (!options_load(skb, in, &options, v6))
 		goto out;
 	attrs_fill(&attrs, &in->head, &options, v6);
-	if (mapping_learn(key, &in->key, MAPPING_UPLOADED, v6) || parcel_strip(skb, v6) ||
+	if (mapping_learn(key, &in->key, MAPPING_UPLOADED, v6) || parcel_strip(skb, in, v6) ||
 	    echo_forget(skb, &options, v6))
 		goto out;
 	tp = bpf_skc_to_tcp_sock(listener);
@@ -129,7 +129,7 @@ static __always_inline int replace_old(struct __sk_buff *skb, const struct parce
 	if (in->head.flags & BUNDLE_AGAIN)
 		return finish(REASON_OLD_SOCKET_STAYS, TC_DROP);
 	if (bpf_skb_store_bytes(skb, at + offsetof(struct bundle, flags), &flags, sizeof(flags), 0) ||
-	    bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS) || parcel_strip(skb, v6) ||
+	    bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS) || parcel_strip(skb, in, v6) ||
 	    make_rst(skb, in, rcv_nxt, v6))
 		return finish(REASON_HOST_INTERNAL, TC_DROP);
 	return finish(REASON_OLD_SOCKET, TC_NEXT);
@@ -154,7 +154,7 @@ static __always_inline int upload_beside(struct __sk_buff *skb, struct bpf_sock 
 		return replace_old(skb, in, e.rcv_nxt, v6);
 	if (mapping_learn(key, &in->key, MAPPING_UPLOADED | MAPPING_CONFIRMED, v6))
 		return finish(REASON_HOST_INTERNAL, TC_DROP);
-	return parcel_pass(skb, REASON_REPEATED, v6);
+	return parcel_pass(skb, in, REASON_REPEATED, v6);
 }
 
 /* First data of an inspected connection. */
@@ -164,13 +164,13 @@ static __always_inline int upload(struct __sk_buff *skb, const struct parcel *in
 	struct bpf_sock *skc = socket_find(skb, &in->key, v6);
 
 	if (!skc)
-		return parcel_pass(skb, REASON_NO_LISTENER, v6);
+		return parcel_pass(skb, in, REASON_NO_LISTENER, v6);
 	if (skc->state == STATE_LISTEN) {
 		if (!mapping_is_used(key, &in->key, v6))
 			return upload_to(skb, skc, in, key, v6);
 		/* A late duplicate must not make the application serve its request twice. */
 		bpf_sk_release(skc);
-		return parcel_pass(skb, REASON_OVER, v6);
+		return parcel_pass(skb, in, REASON_OVER, v6);
 	}
 	return upload_beside(skb, skc, in, key, v6);
 }
