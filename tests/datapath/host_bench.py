@@ -13,11 +13,12 @@ from scapy.layers.inet import TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from pointsman.config.endpoints import own_places
 from pointsman.config.model import Site
 from pointsman.datapath import abi, testrun
 from pointsman.datapath.addresses import flow_key4, flow_key6
 from pointsman.datapath.host import HostDatapath
-from pointsman.host.settings import fill_tunnels, host_config, host_sizes
+from pointsman.host.settings import fill_endpoints, fill_tunnels, host_config, host_sizes
 from pointsman.tunnel.keys import tag_key
 
 __all__ = ["FLOW_ID", "TC_DROP", "TC_NEXT", "TC_REDIRECT", "HostBench", "ports_of"]
@@ -33,7 +34,9 @@ class HostBench:
         self.site, self.key = site, key
         self.config = host_config(site, key)
         self.datapath = HostDatapath(host_sizes(site, site.hosts[0]), self.config)
+        self.both_ways = bool(own_places(site, site.hosts[0].name))
         fill_tunnels(self.datapath, site)
+        fill_endpoints(self.datapath, site, site.hosts[0])
 
     def __enter__(self) -> Self:
         return self
@@ -47,20 +50,31 @@ class HostBench:
         self.datapath.close()
 
     def reset(self) -> None:
-        self.datapath.mappings4.clear()
-        self.datapath.mappings6.clear()
+        data = self.datapath
+        data.mappings4.clear()
+        data.mappings6.clear()
+        data.vips4.clear()
+        data.vips6.clear()
+        data.fragments4.clear()
+        data.fragments6.clear()
 
     def counts(self) -> dict[str, int]:
         return {reason.name.lower(): count for reason, count in self.datapath.counts().items()}
 
-    def send(self, frame: bytes, *, gso_size: int = 0, summed: bool = False) -> Outcome:
+    def leave(self, frame: bytes, *, summed: bool = False) -> Outcome:
+        """A packet on its way out."""
+        return self.send(frame, summed=summed, program="leave")
+
+    def send(
+        self, frame: bytes, *, gso_size: int = 0, summed: bool = False, program: str = "restore"
+    ) -> Outcome:
         """Every packet ends in exactly one reason. `summed`: a driver added it all up, and the sum
         must be right afterwards.
         """
         before = self.counts()
         context = testrun.skb_context(1, gso_size=gso_size) if gso_size else None
-        restore = self.datapath.program_fd("restore")
-        result = testrun.test_run(restore, frame, ctx=context, summed=summed)
+        entry = self.datapath.program_fd(program)
+        result = testrun.test_run(entry, frame, ctx=context, summed=summed)
         changed = {reason: count - before[reason] for reason, count in self.counts().items()}
         counted = [reason for reason, count in changed.items() if count]
         assert sum(changed.values()) == 1, f"counted {changed}"
@@ -97,6 +111,22 @@ class HostBench:
         **attributes: Any,
     ) -> bytes:
         """The frame of a bundle; `cut`: how many bytes of the client's packet it carries."""
+        return self.bundle_of(
+            client.version, kind, inner, client.four_tuple, client.proto, cut=cut, **attributes
+        )
+
+    def bundle_of(
+        self,
+        version: int,
+        kind: abi.BundleKind,
+        inner: Packet,
+        parties: tuple[str, str, int, int],
+        protocol: int,
+        *,
+        cut: int | None = None,
+        **attributes: Any,
+    ) -> bytes:
+        """The same of any packet; parties and protocol are what the tag says of it."""
         fields: dict[str, Any] = {
             "flow_id": FLOW_ID,
             "flags": 0,
@@ -107,11 +137,9 @@ class HostBench:
         } | attributes
         blank = abi.Bundle(1, kind, tag=bytes(8), **fields).pack()
         numbers = (inner[TCP].seq, inner[TCP].ack) if TCP in inner else (0, 0)
-        tag = bundle_tag(
-            tag_key(self.key), blank, client.four_tuple, *numbers, protocol=client.proto
-        )
+        tag = bundle_tag(tag_key(self.key), blank, parties, *numbers, protocol=protocol)
         payload = blank[:16] + tag.to_bytes(8, "little") + bytes(inner)[:cut]
-        outer = ip_of(client.version, TUNNEL[client.version], HOSTS[client.version][0])
+        outer = ip_of(version, TUNNEL[version], HOSTS[version][0])
         return bytes(
             Ether(src=ROUTER_MAC, dst=UNIT_MAC) / outer / UDP(sport=50000, dport=7471) / payload
         )
