@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from pointsman.config.crosscheck_endpoints import endpoint_findings
 from pointsman.config.crosscheck_lab import lab_findings
 from pointsman.config.crosscheck_rules import rule_findings
 from pointsman.config.findings import Finding, Path
@@ -28,6 +29,7 @@ def crosscheck(site: Site) -> list[Finding]:
         _references,
         _families,
         rule_findings,
+        endpoint_findings,
         lab_findings,
     ]
     return [finding for check in checks for finding in check(site)]
@@ -82,9 +84,17 @@ def _node_addresses(site: Site) -> Iterator[tuple[Path, Address, str]]:
             yield ("hosts", i, "addresses"), address, f"host {host.name}"
 
 
+def _members(site: Site) -> Iterator[tuple[Path, Member]]:
+    """Where a member's addresses stand, and the member."""
+    for i, pool in enumerate(site.pools):
+        for j, member in enumerate(pool.members):
+            yield ("pools", i, "members", j, "addresses"), member
+
+
 def _unicast(site: Site) -> Iterator[Finding]:
     """Packets for others than these reach no machine, or more than one."""
     entries = [(path, address) for path, address, _ in _node_addresses(site)]
+    entries += [(path, a) for path, member in _members(site) for a in member.addresses]
     for i, service in enumerate(site.services):
         entries += [(("services", i, "addresses"), address) for address in service.addresses]
     for path, address in entries:
@@ -108,6 +118,7 @@ def _one_address_a_family(site: Site) -> Iterator[Finding]:
         lists.append((("units", i, "tunnel"), unit.tunnel))
     for i, host in enumerate(site.hosts):
         lists.append((("hosts", i, "addresses"), host.addresses))
+    lists += [(path, member.addresses) for path, member in _members(site)]
     for path, addresses in lists:
         versions = [address.version for address in addresses]
         if len(set(versions)) != len(versions):

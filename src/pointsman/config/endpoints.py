@@ -94,7 +94,7 @@ def destination(endpoint: Endpoint, host: Host, version: int) -> Address | None:
 
 
 def own_place(member: Member, host: Host, version: int) -> tuple[Address, int] | None:
-    """Address and port where an endpoint of its own listens, port 0 for the one that the client named.
+    """Address and port where an endpoint of its own listens; port 0: the one that the client named.
 
     None if the member is none, but listens where clients connect to; or for want of an address.
     """
