@@ -82,8 +82,10 @@ def _publish(results: Results) -> None:
     put_between_marks(ROOT / "README.md", "bench", readme_table(results))
     for mark, text in tables(results).items():
         put_between_marks(ROOT / "docs" / "performance.md", mark, text)
+    folder = ROOT / "docs" / "performance"
+    folder.mkdir(exist_ok=True)
     for name, svg in figures(results).items():
-        (ROOT / "docs" / "performance" / name).write_text(svg)
+        (folder / name).write_text(svg)
 
 
 if __name__ == "__main__":
