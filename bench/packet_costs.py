@@ -181,7 +181,7 @@ def _scales(meter: Meter) -> None:
             _open(meter, unit, SPREAD)
             meter.measure(scale_paths(unit, title, SPREAD))
     for flows in RESIDENT:
-        # Room enough that no bucket overflows: every connection must still be there.
+        # Room enough that hardly a bucket overflows: the connections must still be there.
         with UnitBench(large_site(2, max(TABLE, flows + flows // 16)), KEY) as unit:
             _open(meter, unit, flows)
             meter.measure(scale_paths(unit, f"{flows:,} connections open", flows))

@@ -86,6 +86,8 @@ class PacketPath:
     """It remembers something, so the floor of an insertion is of interest too."""
     lookup: bool = False
     """Its packets' flows are in the floor's table: the lookup floor is of the same packets."""
+    strays: float = 0
+    """Share of the packets that may be counted otherwise: routes go when their bucket is full."""
     prepare: Callable[[], None] | None = None
     """Before each run."""
     tc: bool = False
@@ -94,7 +96,9 @@ class PacketPath:
         """Raises WrongOutput."""
         wanted = TC_NEXT if self.tc else XDP_TX
         counted = {r.name: n - before[r] for r, n in self.counts().items() if n != before[r]}
-        if verdict != wanted or counted != {self.reason.name: repeat}:
+        strays = sum(counted.values()) - counted.get(self.reason.name, 0)
+        exact = sum(counted.values()) == repeat and strays <= self.strays * repeat
+        if verdict != wanted or not exact:
             raise WrongOutput(f"{self.name}: verdict {verdict}, counted {counted}")
         network, transport = split(frame)
         length = network.len if self.version == 4 else network.plen + 40
@@ -297,6 +301,7 @@ def scale_paths(unit: UnitBench, title: str, flows: int) -> list[PacketPath]:
             clients=Clients(step=STRIDE, count=flows),
             inserts=False,
             lookup=True,
+            strays=0.001,
         ),
     ]
 
