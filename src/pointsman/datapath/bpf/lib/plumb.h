@@ -9,14 +9,20 @@
 #include "flow.h"
 #include "move.h"
 
-/* Unique among this unit's flows until a CPU's counter has gone round. */
+/* Unique among this unit's flows until a CPU's counter has gone round. None has the bundle port in its
+ * lower half: a datagram that bore it would pass for a bundle. */
 static __always_inline __be32 flow_id_next(void)
 {
 	__u32 zero = 0;
 	__u32 *count = bpf_map_lookup_elem(&next_ids, &zero);
+	__be32 id;
 
 	if (!count)
 		return 0;
+	*count += 1;
+	id = bpf_htonl(*count << config.cpu_bits | bpf_get_smp_processor_id());
+	if (id >> 16 != config.bundle_port)
+		return id;
 	*count += 1;
 	return bpf_htonl(*count << config.cpu_bits | bpf_get_smp_processor_id());
 }
