@@ -11,6 +11,7 @@ from bench import XDP_TX, UnitBench
 from harness import MAX_TEMPLATES, Harness
 from host_bench import HostBench
 from memory import map_bytes
+from own_site import own_site
 from packets import Client
 from paths import (
     MODE_PORTS,
@@ -144,7 +145,7 @@ def measure_packets(
 def _plain(meter: Meter) -> None:
     with ExitStack() as stack:
         unit = stack.enter_context(UnitBench(sized(make_site(), TABLE), KEY))
-        host = stack.enter_context(HostBench(make_site(), KEY))
+        host = stack.enter_context(HostBench(own_site(), KEY))
         meter.measure(
             [
                 path

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from bench import UnitBench
 from harness import Clients
 from host_bench import HostBench
+from own_site import FIRST
 from packets import (
     CLIENT,
     ROUTER_MAC,
@@ -53,6 +54,7 @@ REPEAT = 100_000
 NEW_FLOWS = 20_000
 """New connections in one measurement: few enough that a table of a million stays free."""
 HTTP_PORT, PLAIN_PORT = 80, 81
+OTHER_ID = b"\x22\x22\x33\x33"
 MODE_PORTS = {("tunnel", "udp"): 90, ("half-nat", "tcp"): 91, ("l2", "tcp"): 92}
 HOSTS_PER_POOL = 625
 """So that 10,000 make 16 pools: templates, one a pool, stay in step with the clients' numbers."""
@@ -243,19 +245,51 @@ def data_paths(unit: UnitBench, request: bytes, name: str, connections: int) -> 
 
 
 def host_paths(host: HostBench, version: int) -> list[PacketPath]:
-    """Through the host's program."""
-    host.teach(Client(version))
+    """Through the host's programs, in and out. Its endpoints are those of own_site.py."""
+    segments, datagrams = Client(version), Client(version, proto=17)
+    host.teach(segments)
+    bundle = host.bundle(
+        datagrams,
+        abi.BundleKind.DATAGRAM,
+        datagrams.packet(),
+        flow_id=OTHER_ID,
+        endpoint=FIRST.id(version),
+    )
+    assert host.send(bundle).reason == "datagram_taught"
+    family = FAMILY[version]
+    restored = PacketPath(
+        f"host, flow id restored, {family}",
+        version,
+        [host.tunnelled(version, flags="A")],
+        host.datapath.program_fd("restore"),
+        Reason.RESTORED,
+        host.datapath.counts,
+        frozenset({VIP[version]}),
+        tc=True,
+    )
+    leaving = replace(
+        restored,
+        name=f"host, answer of an endpoint of its own, {family}",
+        frames=[FIRST.answer(datagrams)],
+        program_fd=host.datapath.program_fd("leave"),
+        reason=Reason.OUT_TURNED,
+        destinations=frozenset({CLIENT[version]}),
+    )
     return [
-        PacketPath(
-            f"host, flow id restored, {FAMILY[version]}",
-            version,
-            [host.tunnelled(version, flags="A")],
-            host.datapath.program_fd("restore"),
-            Reason.RESTORED,
-            host.datapath.counts,
-            frozenset({VIP[version]}),
-            tc=True,
-        )
+        restored,
+        replace(
+            restored,
+            name=f"host, datagram restored to an endpoint of its own, {family}",
+            frames=[host.datagram(version, flow_id=OTHER_ID)],
+            destinations=frozenset(FIRST.address.values()),
+        ),
+        leaving,
+        replace(
+            leaving,
+            name=f"host, answer of others on its way out, {family}",
+            frames=[FIRST.answer(segments)],
+            reason=Reason.OUT_OTHER,
+        ),
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from bench import XDP_TX, UnitBench
 from harness import Clients, Harness
 from host_bench import HostBench
+from own_site import own_site
 from packets import CLIENT, Client, split
 from paths import (
     MODE_PORTS,
@@ -24,7 +25,7 @@ from paths import (
     scale_paths,
     unit_paths,
 )
-from site_file import KEY, make_site
+from site_file import KEY
 
 from pointsman.datapath.reasons import Reason
 
@@ -65,7 +66,7 @@ def test_every_way_to_forward(harness: Harness, version: int) -> None:
 
 
 def test_every_path_of_the_host(harness: Harness, version: int) -> None:
-    with HostBench(make_site(), KEY) as host:
+    with HostBench(own_site(), KEY) as host:
         for path in host_paths(host, version):
             run(harness, path)
 
