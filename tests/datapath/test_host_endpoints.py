@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from host_bench import TC_DROP, TC_NEXT, HostBench
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from own_site import FIRST, SECOND, Own, leaving, own_site
 from packets import VIP, Client, checksums_right
 from scapy.layers.l2 import ARP, Ether
@@ -185,3 +187,28 @@ def test_data_with_no_listener_is_refused_in_the_name_of_the_vip(
     assert outcome.frame == FIRST.frame(turned, version)
     assert checksums_right(outcome.frame)
     assert host.leave(FIRST.answer(client, flags="R", seq=5)).reason == "out_turned"
+
+
+@settings(
+    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    noise=st.binary(min_size=1, max_size=60),
+    at=st.integers(0, 120),
+    end=st.integers(54, 200),
+    proto=st.sampled_from([6, 17]),
+)
+def test_noise_on_the_way_out_harms_nothing(
+    host: HostBench, version: int, noise: bytes, at: int, end: int, proto: int
+) -> None:
+    """Nothing is held back, whatever it is, and a driver's sum over it stays right."""
+    client = Client(version, proto=proto)
+    learn(host, client, FIRST)
+    frame = bytearray(FIRST.answer(client, bytes(100)))[:end]
+    frame[14 + at : 14 + at + len(noise)] = noise[: max(len(frame) - 14 - at, 0)]
+    outcome = host.leave(bytes(frame), summed=True)
+    assert outcome.verdict == TC_NEXT
+    assert outcome.reason in ("out_turned", "out_other")
+    assert len(outcome.frame) == len(frame)
+    if outcome.reason == "out_other":
+        assert outcome.frame == bytes(frame)

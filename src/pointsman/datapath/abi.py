@@ -48,12 +48,12 @@ __all__ = [
     "FlowSlot6",
     "FlowState",
     "ForwardMode",
-    "Fragment4",
-    "Fragment6",
-    "FragmentKey4",
-    "FragmentKey6",
     "HostConfig",
     "HostEpoch",
+    "HostFragment4",
+    "HostFragment6",
+    "HostFragmentKey4",
+    "HostFragmentKey6",
     "HostProgram",
     "In6Key",
     "Inspect",
@@ -730,7 +730,7 @@ class Mapping6(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class FragmentKey4(Record):
+class HostFragmentKey4(Record):
     """A fragment, by what all fragments of its packet have in common."""
 
     SIZE: ClassVar[int] = 16
@@ -742,8 +742,8 @@ class FragmentKey4(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class FragmentKey6(Record):
-    """`struct fragment_key6` of abi.h."""
+class HostFragmentKey6(Record):
+    """`struct host_fragment_key6` of abi.h."""
 
     SIZE: ClassVar[int] = 40
     LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "I", "I")
@@ -754,7 +754,7 @@ class FragmentKey6(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment4(Record):
+class HostFragment4(Record):
     """What the first fragment's addresses became, and so must those of the others."""
 
     SIZE: ClassVar[int] = 12
@@ -765,8 +765,8 @@ class Fragment4(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment6(Record):
-    """`struct fragment6` of abi.h."""
+class HostFragment6(Record):
+    """`struct host_fragment6` of abi.h."""
 
     SIZE: ClassVar[int] = 36
     LAYOUT: ClassVar[Layout] = Layout("16s", "16s", "I")

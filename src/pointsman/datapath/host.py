@@ -67,10 +67,14 @@ class HostDatapath(Loaded):
             self.vips4 = Hash(self.map("vips4"), RecordCodec(abi.FlowKey4), RecordCodec(abi.Vip4))
             self.vips6 = Hash(self.map("vips6"), RecordCodec(abi.FlowKey6), RecordCodec(abi.Vip6))
             self.fragments4 = Hash(
-                self.map("fragments4"), RecordCodec(abi.FragmentKey4), RecordCodec(abi.Fragment4)
+                self.map("fragments4"),
+                RecordCodec(abi.HostFragmentKey4),
+                RecordCodec(abi.HostFragment4),
             )
             self.fragments6 = Hash(
-                self.map("fragments6"), RecordCodec(abi.FragmentKey6), RecordCodec(abi.Fragment6)
+                self.map("fragments6"),
+                RecordCodec(abi.HostFragmentKey6),
+                RecordCodec(abi.HostFragment6),
             )
             programs = ProgArray(self.map("programs"))
             for program in abi.HostProgram:

@@ -48,14 +48,14 @@ struct mapping6 {
 };
 
 /* A fragment, by what all fragments of its packet have in common. */
-struct fragment_key4 {
+struct host_fragment_key4 {
 	__be32 saddr;
 	__be32 daddr;
 	__u32 id; /* as in the packet */
 	__u32 proto;
 };
 
-struct fragment_key6 {
+struct host_fragment_key6 {
 	__be32 saddr[4];
 	__be32 daddr[4];
 	__u32 id;
@@ -63,13 +63,13 @@ struct fragment_key6 {
 };
 
 /* What the first fragment's addresses became, and so must those of the others. */
-struct fragment4 {
+struct host_fragment4 {
 	__be32 saddr;
 	__be32 daddr;
 	__u32 seen; /* tick of the first one */
 };
 
-struct fragment6 {
+struct host_fragment6 {
 	__be32 saddr[4];
 	__be32 daddr[4];
 	__u32 seen;

@@ -13,8 +13,8 @@
 #define FRAGMENT_TICKS 30 /* as long as the kernel waits for the rest of a packet */
 
 union fragment_key {
-	struct fragment_key4 v4;
-	struct fragment_key6 v6;
+	struct host_fragment_key4 v4;
+	struct host_fragment_key6 v6;
 };
 
 struct fragment {
@@ -74,12 +74,12 @@ static __always_inline bool fragment_read(struct __sk_buff *skb, struct fragment
 static __always_inline long fragment_remember(const struct fragment *f, const void *addresses, const bool v6)
 {
 	if (v6) {
-		struct fragment6 to = { .seen = tick_now() };
+		struct host_fragment6 to = { .seen = tick_now() };
 
 		__builtin_memcpy(&to, addresses, 32);
 		return bpf_map_update_elem(&fragments6, &f->key.v6, &to, BPF_ANY);
 	}
-	struct fragment4 to = { .seen = tick_now() };
+	struct host_fragment4 to = { .seen = tick_now() };
 
 	__builtin_memcpy(&to, addresses, 8);
 	return bpf_map_update_elem(&fragments4, &f->key.v4, &to, BPF_ANY);
@@ -91,11 +91,11 @@ static __always_inline const void *fragment_recall(const struct fragment *f, con
 	__u32 now = tick_now();
 
 	if (v6) {
-		const struct fragment6 *to = bpf_map_lookup_elem(&fragments6, &f->key.v6);
+		const struct host_fragment6 *to = bpf_map_lookup_elem(&fragments6, &f->key.v6);
 
 		return to && now - to->seen <= FRAGMENT_TICKS ? to : NULL;
 	}
-	const struct fragment4 *to = bpf_map_lookup_elem(&fragments4, &f->key.v4);
+	const struct host_fragment4 *to = bpf_map_lookup_elem(&fragments4, &f->key.v4);
 
 	return to && now - to->seen <= FRAGMENT_TICKS ? to : NULL;
 }

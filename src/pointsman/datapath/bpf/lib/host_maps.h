@@ -78,15 +78,15 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
-	__type(key, struct fragment_key4);
-	__type(value, struct fragment4);
+	__type(key, struct host_fragment_key4);
+	__type(value, struct host_fragment4);
 } fragments4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
-	__type(key, struct fragment_key6);
-	__type(value, struct fragment6);
+	__type(key, struct host_fragment_key6);
+	__type(value, struct host_fragment6);
 } fragments6 SEC(".maps");
 
 /* reasons: enum reason -> packets. Owner: finish(), per CPU. Life: as long as the host's daemon. */
