@@ -11,10 +11,13 @@ from host_wire import FAMILY, PATIENCE_S, HostWire, host_wire
 from namespace import run
 from own_site import FIRST, SECOND, SECOND_ADDRESS, Own, own_site
 from packets import CLIENT, HOSTS, VIP, Client
-from scapy.layers.inet import ICMP, UDP, UDPerror
-from scapy.layers.inet6 import ICMPv6DestUnreach
+from scapy.layers.inet import ICMP, IP, TCP, UDP, UDPerror
+from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
+from scapy.packet import Packet
 from scripted_client import GET, Peer, received
 from site_file import KEY
+from test_host_errors import ROUTER, error
+from test_upload_segments import ROOMY
 
 from pointsman.datapath.abi import BundleKind
 
@@ -129,3 +132,37 @@ def test_datagrams(wire: HostWire, version: int) -> None:
             server.sendto(b"answer", peer)
             answer = wire.next()
             assert (answer.src, answer[UDP].sport) == (VIP[version], 53)
+
+
+@pytest.mark.parametrize("own", [FIRST, SECOND], ids=["first", "second"])
+def test_the_stack_learns_of_a_narrow_path(wire: HostWire, version: int, own: Own) -> None:
+    """What was too big is sent again, in pieces that fit."""
+    client = Client(version, service_port=80)
+    peer = Peer(wire, client)
+    with listen(own, version) as listener:
+        peer.bundle(agreed=ROOMY | {"endpoint": own.id(version)})
+        with accept(listener, own, client) as connection:
+            assert received(connection, len(GET)) == GET
+            connection.sendall(bytes(1400))
+            large = segment_with_data(wire)
+            assert len(large) > 1280
+            wire.send(too_big(wire, own, large))
+            again = segment_with_data(wire)
+            assert again[TCP].seq == large[TCP].seq
+            assert len(again) <= 1280
+    assert wire.changed()["icmp_passed"] == 1
+
+
+def segment_with_data(wire: HostWire) -> Packet:
+    while not (packet := wire.segment())[TCP].payload:
+        pass
+    return packet
+
+
+def too_big(wire: HostWire, own: Own, packet: Packet) -> bytes:
+    """A router's word on a packet, as the unit passes it on."""
+    version = {IP: 4, IPv6: 6}[type(packet)]
+    inner = error(version, ROUTER[version], VIP[version], packet, 20)
+    parties = (inner.src, inner.dst, 0, 0)
+    number, own_id = {4: 1, 6: 58}[version], own.id(version)
+    return wire.bench.bundle_of(version, BundleKind.ICMP, inner, parties, number, endpoint=own_id)
