@@ -46,6 +46,7 @@ UNIT_SIZES = UnitSizes(
     listens=8,
     ranges=0,
     groups=0,
+    translations=0,
     pools=2,
     cards=1500,
     rulesets=1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from pointsman.config.crosscheck_endpoints import endpoint_findings
+from pointsman.config.crosscheck_forward import forward_findings
 from pointsman.config.crosscheck_lab import lab_findings
 from pointsman.config.crosscheck_rules import rule_findings
 from pointsman.config.findings import Finding, Path
@@ -30,6 +31,7 @@ def crosscheck(site: Site) -> list[Finding]:
         _families,
         rule_findings,
         endpoint_findings,
+        forward_findings,
         lab_findings,
     ]
     return [finding for check in checks for finding in check(site)]
@@ -79,6 +81,8 @@ def _node_addresses(site: Site) -> Iterator[tuple[Path, Address, str]]:
             yield ("units", i, "addresses"), address, f"unit {unit.name}"
         for address in unit.tunnel:
             yield ("units", i, "tunnel"), address, f"the tunnel of unit {unit.name}"
+        for address in unit.nat:
+            yield ("units", i, "nat"), address, f"NAT of unit {unit.name}"
     for i, host in enumerate(site.hosts):
         for address in host.addresses:
             yield ("hosts", i, "addresses"), address, f"host {host.name}"
@@ -116,6 +120,7 @@ def _one_address_a_family(site: Site) -> Iterator[Finding]:
     for i, unit in enumerate(site.units):
         lists.append((("units", i, "addresses"), unit.addresses))
         lists.append((("units", i, "tunnel"), unit.tunnel))
+        lists.append((("units", i, "nat"), unit.nat))
     for i, host in enumerate(site.hosts):
         lists.append((("hosts", i, "addresses"), host.addresses))
     lists += [(path, member.addresses) for path, member in _members(site)]

@@ -84,6 +84,8 @@ __all__ = [
     "Standing",
     "TextLengths",
     "Traffic",
+    "Translation4",
+    "Translation6",
     "UnitConfig",
     "UnitFlag",
     "Vip4",
@@ -98,7 +100,7 @@ MATCH_TEXT = 124
 SECRET_SLOTS = 4
 BUNDLE_VERSION = 1
 FLOW_WAYS = 16
-PROGRAMS = 7
+PROGRAMS = 9
 FLOW_STATES = 5
 MATCH_CLASSES = 10
 HOST_PROGRAMS = 10
@@ -121,6 +123,8 @@ class Program(IntEnum):
     REST4 = 4
     REST6 = 5
     TAGGED = 6
+    TRANSLATE4 = 7
+    TRANSLATE6 = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,7 @@ class FlowFlag(IntFlag):
     INSPECTED = 1
     REOPENED = 2
     GROUPED = 4
+    TRANSLATED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +262,36 @@ class ForwardMode(IntEnum):
     HALF_NAT = 1
     NAT = 2
     L2 = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Translation4(Record):
+    """What turns an answer of half-NAT or NAT back, found by the key it comes with."""
+
+    SIZE: ClassVar[int] = 40
+    LAYOUT: ClassVar[Layout] = Layout(FlowKey4, "6s", "6s", "I", "I", "H", "H")
+    client: FlowKey4
+    dmac: bytes
+    smac: bytes
+    ifindex: int
+    seen: int
+    ip_delta: int
+    l4_delta: int
+
+
+@dataclass(frozen=True, slots=True)
+class Translation6(Record):
+    """`struct translation6` of abi.h."""
+
+    SIZE: ClassVar[int] = 64
+    LAYOUT: ClassVar[Layout] = Layout(FlowKey6, "6s", "6s", "I", "I", "H", "H")
+    client: FlowKey6
+    dmac: bytes
+    smac: bytes
+    ifindex: int
+    seen: int
+    ip_delta: int
+    l4_delta: int
 
 
 class EndpointFlag(IntFlag):
@@ -398,6 +433,7 @@ class UnitFlag(IntFlag):
 
     CLASSIFIES = 1
     PASSES_OTHER_PORTS = 2
+    TRANSLATES = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,9 @@ class Reason(IntEnum):
     FRAGMENT_EARLY = 49
     OUT_TURNED = 50
     OUT_OTHER = 51
+    RETURNED = 52
+    TRANSLATION_TAKEN = 53
+    NO_NAT_PORT = 54
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,5 +347,23 @@ REASONS: dict[Reason, ReasonInfo] = {
         Where.HOST,
         Outcome.PASSED,
         "leaves the host, and no connection of an endpoint of its own",
+    ),
+    Reason.RETURNED: ReasonInfo(
+        "returned",
+        Where.UNIT,
+        Outcome.FORWARDED,
+        "answer of half-NAT or NAT, turned back and sent to the client",
+    ),
+    Reason.TRANSLATION_TAKEN: ReasonInfo(
+        "translation_taken",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "half-NAT or NAT: another connection's answers have these addresses and ports",
+    ),
+    Reason.NO_NAT_PORT: ReasonInfo(
+        "no_nat_port",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "NAT: no port of ours found for a new connection",
     ),
 }

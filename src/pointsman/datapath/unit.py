@@ -35,6 +35,8 @@ class UnitSizes:
     ranges: int
     """Prefixes of ports, of all addresses of all services that answer to ranges."""
     groups: int
+    translations: int
+    """Of connections that go by half-NAT or NAT, each family's."""
     pools: int
     cards: int
     """That all pools together may have in play; there is room for as many to fill."""
@@ -62,6 +64,8 @@ class UnitSizes:
             "ranges6": self.ranges,
             "affinities4": self.max_flows if self.groups else 1,
             "affinities6": self.max_flows if self.groups else 1,
+            "returns4": self.translations,
+            "returns6": self.translations,
             "pools": self.pools,
             "cards": 2 * self.cards,
             "cursors": self.pools,
@@ -112,6 +116,12 @@ class UnitDatapath(Loaded):
         number, seed = U32, self.config.flow_seed
         self.flows4 = FlowTable(self.map("flows4"), abi.FlowKey4, seed)
         self.flows6 = FlowTable(self.map("flows6"), abi.FlowKey6, seed)
+        self.returns4 = Hash(
+            self.map("returns4"), RecordCodec(abi.FlowKey4), RecordCodec(abi.Translation4)
+        )
+        self.returns6 = Hash(
+            self.map("returns6"), RecordCodec(abi.FlowKey6), RecordCodec(abi.Translation6)
+        )
         self.evicted = PerCpuArray(self.map("evicted"), U64)
         self.endpoints4 = Array(self.map("endpoints4"), RecordCodec(abi.Endpoint4))
         self.endpoints6 = Array(self.map("endpoints6"), RecordCodec(abi.Endpoint6))

@@ -62,7 +62,7 @@ class EndpointTable:
             hop.smac,
             hop.ifindex,
             endpoint.host,
-            endpoint_id(endpoint.member, host, version),
+            endpoint_id(endpoint.member, host, version) if mode is Forward.TUNNEL else bytes(4),
             (endpoint.member.port or 0).to_bytes(2, "big"),
             MODES[mode],
             EndpointFlag.USABLE if usable else 0,

@@ -64,7 +64,7 @@ def run_unit(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
         daemon = _Daemon(site, unit, datapath, netlink, residue, cluster_key)
         daemon.classifier.fill(compiled, time.time())
         daemon.forwarder.fill()
-        for address in unit.tunnel:
+        for address in (*unit.tunnel, *unit.nat):
             residue.add_address(interface.index, address)
         asyncio.run(daemon.run(interface.index, run_dir / f"{name}.sock"))
     log.info("left", node=name)

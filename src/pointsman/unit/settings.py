@@ -9,7 +9,7 @@ from pointsman.classifier.choose import choosing_key, room_for
 from pointsman.classifier.port_ranges import port_prefixes
 from pointsman.classifier.rules import Compiled
 from pointsman.config.endpoints import decks
-from pointsman.config.model import OtherPorts, Role, Site, TableKind, Unit
+from pointsman.config.model import Forward, OtherPorts, Role, Site, TableKind, Unit
 from pointsman.datapath import abi
 from pointsman.datapath.flow_table import bucket_count
 from pointsman.datapath.rule_tables import words_needed
@@ -23,6 +23,11 @@ __all__ = ["client_mss", "unit_config", "unit_sizes"]
 def client_mss(site: Site) -> dict[int, int]:
     """IP version to the MSS that leaves room for a bundle, bytes."""
     return {version: advertised_mss(version, site.tunnel.mtu) for version in (4, 6)}
+
+
+def translates(site: Site) -> bool:
+    """Whether answers of some service come back through the units."""
+    return any(s.forward in (Forward.HALF_NAT, Forward.NAT) for s in site.services)
 
 
 def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSizes:
@@ -41,6 +46,7 @@ def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSize
             if listen.first != listen.last
         ),
         groups=sum(service.is_group for service in site.services),
+        translations=unit.max_translations if translates(site) else 0,
         listens=sum(len(s.addresses) * (len(s.listens) + 1) for s in site.services),
         pools=len(found),
         cards=sum(room_for(deck.choose, len(deck.endpoints)) for deck in found),
@@ -71,6 +77,8 @@ def unit_config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
     flags = abi.UnitFlag.CLASSIFIES if Role.CLASSIFIER in unit.roles else abi.UnitFlag(0)
     if site.other_ports is OtherPorts.PASS:
         flags |= abi.UnitFlag.PASSES_OTHER_PORTS
+    if translates(site):
+        flags |= abi.UnitFlag.TRANSLATES
     buckets = bucket_count(unit.max_flows, per_cpu=unit.flow_table is TableKind.PER_CPU)
     return abi.UnitConfig(
         choose_key=abi.SiphashKey.unpack(choosing_key(cluster_key)),

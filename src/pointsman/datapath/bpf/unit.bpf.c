@@ -11,6 +11,7 @@
 #include "lib/classify.h"
 #include "lib/datagram.h"
 #include "lib/rest.h"
+#include "lib/way_back.h"
 
 static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *end, const bool v6)
 {
@@ -27,14 +28,23 @@ static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *
 	flow = flow_find(&key, v6);
 	now = flow ? tick_now() : 0; /* a call */
 	if (p.proto == IPPROTO_TCP) {
-		if (flow && !p.tcp->syn && !(flow->flags & FLOW_REOPENED) && flow_alive(flow, now))
+		if (flow && !p.tcp->syn && !(flow->flags & FLOW_REOPENED) && flow_alive(flow, now)) {
+			if (flow->flags & FLOW_TRANSLATED)
+				goto translated;
 			return segment_send(ctx, &p, flow, now, v6);
+		}
 		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_CLASSIFY6 : PROGRAM_CLASSIFY4);
 	} else {
-		if (flow && flow_alive(flow, now))
+		if (flow && flow_alive(flow, now)) {
+			if (flow->flags & FLOW_TRANSLATED)
+				goto translated;
 			return datagram_send(ctx, &p, flow, now, v6);
+		}
 		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_DATAGRAM6 : PROGRAM_DATAGRAM4);
 	}
+	goto unfilled;
+translated:
+	bpf_tail_call(ctx, &programs, v6 ? PROGRAM_TRANSLATE6 : PROGRAM_TRANSLATE4);
 unfilled:
 	return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* Python fills the map before it attaches us */
 }
@@ -78,6 +88,18 @@ SEC("xdp")
 int datagram6(struct xdp_md *ctx)
 {
 	return datagram(ctx, true);
+}
+
+SEC("xdp")
+int translate4(struct xdp_md *ctx)
+{
+	return translate(ctx, false);
+}
+
+SEC("xdp")
+int translate6(struct xdp_md *ctx)
+{
+	return translate(ctx, true);
 }
 
 SEC("xdp")

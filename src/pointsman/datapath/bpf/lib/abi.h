@@ -28,7 +28,9 @@ enum program {
 	PROGRAM_REST4 = 4, /* whatever else IP carries, and broken packets */
 	PROGRAM_REST6 = 5,
 	PROGRAM_TAGGED = 6, /* frames with VLAN tags */
-	PROGRAMS = 7,
+	PROGRAM_TRANSLATE4 = 7, /* packets of half-NAT and NAT, there and back */
+	PROGRAM_TRANSLATE6 = 8,
+	PROGRAMS = 9,
 };
 
 struct in6_key {
@@ -75,6 +77,7 @@ enum flow_flag {
 	FLOW_INSPECTED = 1, /* bound on its first data, not on its SYN */
 	FLOW_REOPENED = 2, /* a SYN came for this 4-tuple: the next segment may prove a new connection */
 	FLOW_GROUPED = 4, /* other flows of the client go where it goes */
+	FLOW_TRANSLATED = 8, /* by half-NAT or NAT: its answers come back to us */
 };
 
 /* A route: where the packets of one connection go, and how to rewrite them (R-A3, R-E9). */
@@ -130,6 +133,27 @@ enum forward_mode {
 	FORWARD_HALF_NAT = 1, /* the destination becomes the endpoint's */
 	FORWARD_NAT = 2, /* the source becomes ours, too */
 	FORWARD_L2 = 3, /* only the MAC addresses change */
+};
+
+/* What turns an answer of half-NAT or NAT back, found by the key it comes with. */
+struct translation4 {
+	struct flow_key4 client; /* the connection, as the client sees it */
+	__u8 dmac[6]; /* the way to the client: where its packets came from */
+	__u8 smac[6];
+	__u32 ifindex;
+	__u32 seen; /* tick of the last answer, roughly */
+	__u16 ip_delta; /* as of struct flow, for the way back */
+	__u16 l4_delta;
+};
+
+struct translation6 {
+	struct flow_key6 client;
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u32 ifindex;
+	__u32 seen;
+	__u16 ip_delta;
+	__u16 l4_delta;
 };
 
 enum endpoint_flag {
@@ -192,6 +216,7 @@ struct traffic {
 /* ---- wire: UDP payload between a unit's tunnel address and a host, docs/wire/bundle.md ---- */
 
 #define BUNDLE_VERSION 1
+#define BUNDLE_NAME 0x80000000 /* no flow id has this bit: a name for a connection that needs none */
 
 enum bundle_kind {
 	BUNDLE_SYN = 1, /* client's SYN follows: let the listener have it */
@@ -237,6 +262,7 @@ struct notice {
 enum unit_flag {
 	UNIT_CLASSIFIES = 1, /* it may bind connections to hosts, not only forward those it knows */
 	UNIT_PASSES_OTHER_PORTS = 2, /* what is for a VIP but no service goes to our own stack */
+	UNIT_TRANSLATES = 4, /* some service goes by half-NAT or NAT: answers come back to us */
 };
 
 struct unit_config {

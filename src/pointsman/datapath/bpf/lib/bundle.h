@@ -69,21 +69,38 @@ static __always_inline void bundle_set_attributes(struct bundle *b, const struct
 	}
 }
 
-static __always_inline __u64 bundle_tag(const struct bundle *b, const struct packet *p, const bool v6)
+/* The tag of a bundle that will carry the frame's packet, which has been parsed before. */
+static __always_inline __u64 frame_tag(struct xdp_md *ctx, const struct bundle *b, const bool v6)
 {
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	union tagged t = {};
-	bool tcp = p->proto == IPPROTO_TCP;
+	struct packet p;
+	bool tcp;
 
+	if (!b || !parse_plain(&p, data, end, v6))
+		return 0;
+	tcp = p.proto == IPPROTO_TCP;
 	if (v6) {
-		flow_key6_from(&t.v6.key, p);
-		t.v6.seq = tcp ? p->tcp->seq : 0;
-		t.v6.ack = tcp ? p->tcp->ack_seq : 0;
+		flow_key6_from(&t.v6.key, &p);
+		t.v6.seq = tcp ? p.tcp->seq : 0;
+		t.v6.ack = tcp ? p.tcp->ack_seq : 0;
 	} else {
-		flow_key4_from(&t.v4.key, p);
-		t.v4.seq = tcp ? p->tcp->seq : 0;
-		t.v4.ack = tcp ? p->tcp->ack_seq : 0;
+		flow_key4_from(&t.v4.key, &p);
+		t.v4.seq = tcp ? p.tcp->seq : 0;
+		t.v4.ack = tcp ? p.tcp->ack_seq : 0;
 	}
 	return tag_make(&t, b, v6);
+}
+
+/* Both are functions of their own, for the sake of their callers' stack. */
+__noinline __u64 frame_tag4(struct xdp_md *ctx, const struct bundle *b)
+{
+	return frame_tag(ctx, b, false);
+}
+
+__noinline __u64 frame_tag6(struct xdp_md *ctx, const struct bundle *b)
+{
+	return frame_tag(ctx, b, true);
 }
 
 /* Puts the packet into a bundle and sends it. A packet too long for one is refused, unless it only
@@ -105,10 +122,17 @@ static __always_inline int bundle_send(struct xdp_md *ctx, struct packet *p, con
 		reason = REASON_TAUGHT_ONLY;
 		inner = ip_header_bytes(v6) + p->l4_header;
 	}
+	if (endpoint_rest(ep, v6)->mode == FORWARD_TUNNEL) {
+		b->flow_id = flow->flow_id;
+	} else {
+		/* The host gets what it will get from now on. It must know the first data again. */
+		if (!turn(p, flow, ep, v6))
+			return finish(REASON_TTL_EXPIRED, XDP_DROP);
+		b->flow_id = bpf_htonl(flow->isn | BUNDLE_NAME);
+	}
 	b->version = BUNDLE_VERSION;
-	b->flow_id = flow->flow_id;
 	b->endpoint = endpoint_rest(ep, v6)->id;
-	b->tag = bundle_tag(b, p, v6);
+	b->tag = v6 ? frame_tag6(ctx, b) : frame_tag4(ctx, b);
 	count_traffic(flow, p->ip_bytes, plumbed);
 	if (frame != ETH_HLEN + inner && bpf_xdp_adjust_tail(ctx, (int)(ETH_HLEN + inner - frame)))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);

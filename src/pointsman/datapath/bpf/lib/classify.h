@@ -118,7 +118,7 @@ static __always_inline int classify(struct xdp_md *ctx, const bool v6)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* the forwarder has parsed it */
 	service = service_of(&p, v6);
 	if (!service)
-		return no_service(&p, v6);
+		return no_service_here(ctx, &p, v6);
 	if (!(config.flags & UNIT_CLASSIFIES))
 		return finish(REASON_NO_ROUTE, XDP_DROP);
 	if (!flags_make_sense(p.tcp))

@@ -62,28 +62,38 @@ static __always_inline __u8 cookie_wscale(__u8 options)
 	return options >> 2 & 15;
 }
 
-static __always_inline __u32 cookie_make(const void *key, __u32 client_isn, __u8 options, __u32 slot,
-					 const bool v6)
+/* Both are functions of their own, for the sake of their callers' stack. */
+__noinline __u32 cookie_make4(const struct flow_key4 *key, __u32 client_isn, __u32 options, __u32 slot)
 {
+	struct cookie_input4 in = { .client_isn = client_isn, .options = options };
 	struct siphash_key *secret;
-	__u64 hash;
 
 	slot %= SECRET_SLOTS;
 	secret = bpf_map_lookup_elem(&secrets, &slot);
-	if (!secret)
+	if (!secret || !key)
 		return 0;
-	if (v6) {
-		struct cookie_input6 in = { .client_isn = client_isn, .options = options };
+	in.key = *key;
+	return (__u32)siphash((const __u64 *)&in, sizeof(in) / 8, secret) << COOKIE_OPTION_BITS | options;
+}
 
-		__builtin_memcpy(&in.key, key, sizeof(in.key));
-		hash = siphash((const __u64 *)&in, sizeof(in) / 8, secret);
-	} else {
-		struct cookie_input4 in = { .client_isn = client_isn, .options = options };
+__noinline __u32 cookie_make6(const struct flow_key6 *key, __u32 client_isn, __u32 options, __u32 slot)
+{
+	struct cookie_input6 in = { .client_isn = client_isn, .options = options };
+	struct siphash_key *secret;
 
-		__builtin_memcpy(&in.key, key, sizeof(in.key));
-		hash = siphash((const __u64 *)&in, sizeof(in) / 8, secret);
-	}
-	return (__u32)hash << COOKIE_OPTION_BITS | options;
+	slot %= SECRET_SLOTS;
+	secret = bpf_map_lookup_elem(&secrets, &slot);
+	if (!secret || !key)
+		return 0;
+	in.key = *key;
+	return (__u32)siphash((const __u64 *)&in, sizeof(in) / 8, secret) << COOKIE_OPTION_BITS | options;
+}
+
+static __always_inline __u32 cookie_make(const void *key, __u32 client_isn, __u8 options, __u32 slot,
+					 const bool v6)
+{
+	return v6 ? cookie_make6(key, client_isn, options, slot) :
+		    cookie_make4(key, client_isn, options, slot);
 }
 
 static __always_inline __u32 cookie_slot(void)

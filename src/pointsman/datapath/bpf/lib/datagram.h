@@ -21,7 +21,8 @@ static __always_inline int datagram(struct xdp_md *ctx, const bool v6)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* the forwarder has parsed it */
 	service = service_of(&p, v6);
 	if (!service)
-		return is_notice(&p, v6) ? notice_take(&p, end, v6) : no_service(&p, v6);
+		return is_notice(&p, v6) ? notice_take(&p, end, v6) :
+					   no_service_here(ctx, &p, v6);
 	if (!(config.flags & UNIT_CLASSIFIES))
 		return finish(REASON_NO_ROUTE, XDP_DROP);
 	flow_key_from(&key, &p, v6);

@@ -19,13 +19,18 @@ static __always_inline __u16 epoch_of(__u32 host)
 	return e ? e->epoch : 0;
 }
 
-/* Whether the host has lost mappings since it was taught this one; now it is taught anew. */
+/* Whether a packet must say whose it is. In a tunnel: if the host has lost mappings since it was
+ * taught this one; now it is taught anew. Else: as long as nobody knows that the upload is over, for
+ * a segment that overtakes it would draw a RST. */
 static __always_inline bool must_teach(struct flow *flow, const void *ep, const bool v6)
 {
 	const struct endpoint_rest *rest = endpoint_rest(ep, v6);
-	__u16 epoch = epoch_of(rest->host);
+	__u16 epoch;
 
-	if (flow->epoch == epoch || rest->mode != FORWARD_TUNNEL)
+	if (rest->mode != FORWARD_TUNNEL)
+		return flow->flags & FLOW_INSPECTED && flow->state == FLOW_OPENING;
+	epoch = epoch_of(rest->host);
+	if (flow->epoch == epoch)
 		return false;
 	flow->epoch = epoch;
 	return true;

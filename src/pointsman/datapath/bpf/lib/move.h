@@ -83,7 +83,6 @@ static __always_inline void flow_set_deltas6(struct flow *flow, const struct flo
 	flow->l4_delta = csum_fold(csum_add32(sum, flow->flow_id));
 }
 
-/* What the client's packets have in their two port fields when they reach the endpoint. */
 static __always_inline void flow_set_deltas(struct flow *flow, const union flow_key *key, const void *ep,
 					    const bool v6)
 {
@@ -93,15 +92,15 @@ static __always_inline void flow_set_deltas(struct flow *flow, const union flow_
 		flow_set_deltas4(flow, &key->v4, ep);
 }
 
-static __always_inline void turn_ports(struct packet *p, const struct flow *flow)
+static __always_inline void turn_ports(struct packet *p, __be32 ports, __u16 delta)
 {
 	__u16 check;
 
-	*(__be32 *)p->l4 = flow->flow_id;
+	*(__be32 *)p->l4 = ports;
 	if (p->proto == IPPROTO_TCP) {
-		p->tcp->check = csum_apply(p->tcp->check, flow->l4_delta);
+		p->tcp->check = csum_apply(p->tcp->check, delta);
 	} else if (p->udp->check) { /* 0: the sender made none (RFC 768) */
-		check = csum_apply(p->udp->check, flow->l4_delta);
+		check = csum_apply(p->udp->check, delta);
 		p->udp->check = check ? check : 0xffff;
 	}
 }
@@ -127,20 +126,28 @@ static __always_inline void turn6(struct ipv6hdr *ip, const struct endpoint6 *ep
 		__builtin_memcpy(&ip->saddr, ep->source, 16);
 }
 
+/* Makes a plain packet what the endpoint is to get. False if its time is up. */
+static __always_inline bool turn(struct packet *p, const struct flow *flow, const void *ep, const bool v6)
+{
+	if ((v6 ? p->ip6->hop_limit : p->ip4->ttl) <= 1)
+		return false;
+	if (v6)
+		turn6(p->ip6, ep);
+	else
+		turn4(p->ip4, flow, ep);
+	if (endpoint_rest(ep, v6)->mode != FORWARD_L2)
+		turn_ports(p, flow->flow_id, flow->l4_delta);
+	return true;
+}
+
 /* Sends a plain packet to the endpoint of its route. */
 static __always_inline int flow_move(struct xdp_md *ctx, struct packet *p, const struct flow *flow,
 				     const void *ep, enum reason reason, const bool v6)
 {
 	const struct endpoint_rest *rest = endpoint_rest(ep, v6);
 
-	if ((v6 ? p->ip6->hop_limit : p->ip4->ttl) <= 1)
+	if (!turn(p, flow, ep, v6))
 		return finish(REASON_TTL_EXPIRED, XDP_DROP);
-	if (v6)
-		turn6(p->ip6, ep);
-	else
-		turn4(p->ip4, flow, ep);
-	if (rest->mode != FORWARD_L2)
-		turn_ports(p, flow);
 	__builtin_memcpy(p->eth->h_dest, rest->dmac, 2 * ETH_ALEN);
 	count_traffic(flow, p->ip_bytes, reason == REASON_PLUMBED);
 	return finish(reason, send(ctx, rest->ifindex));

@@ -26,6 +26,11 @@ struct packet {
 	__u8 proto;
 };
 
+union ports {
+	__be16 port[2]; /* source, destination */
+	__be32 word;
+};
+
 union flow_key {
 	struct flow_key4 v4;
 	struct flow_key6 v6;

@@ -8,6 +8,12 @@
 #include "deck.h"
 #include "flow.h"
 #include "move.h"
+#include "translate.h"
+
+static __always_inline __be32 flow_id_of(__u32 count)
+{
+	return bpf_htonl((count << config.cpu_bits | bpf_get_smp_processor_id()) & ~BUNDLE_NAME);
+}
 
 /* Unique among this unit's flows until a CPU's counter has gone round. None has the bundle port in its
  * lower half: a datagram that bore it would pass for a bundle. */
@@ -20,20 +26,17 @@ static __always_inline __be32 flow_id_next(void)
 	if (!count)
 		return 0;
 	*count += 1;
-	id = bpf_htonl(*count << config.cpu_bits | bpf_get_smp_processor_id());
+	id = flow_id_of(*count);
 	if (id >> 16 != config.bundle_port)
 		return id;
 	*count += 1;
-	return bpf_htonl(*count << config.cpu_bits | bpf_get_smp_processor_id());
+	return flow_id_of(*count);
 }
 
-/* What the port fields will hold. */
+/* What the port fields will hold: in flow->flow_id. NAT's port is found later. */
 static __always_inline __be32 ports_for(const struct packet *p, const struct endpoint_rest *ep)
 {
-	union {
-		__be16 ports[2];
-		__be32 word;
-	} to = { .ports = { p->udp->source, ep->port ? ep->port : p->udp->dest } };
+	union ports to = { .port = { p->udp->source, ep->port ? ep->port : p->udp->dest } };
 
 	return ep->mode == FORWARD_TUNNEL ? flow_id_next() : to.word;
 }
@@ -64,6 +67,7 @@ static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const uni
 {
 	struct flow flow = {};
 	const struct endpoint_rest *rest;
+	int why;
 	const void *ep;
 
 	if (kind != BUNDLE_DATAGRAM && p->ip_bytes + bundle_room(v6) > config.mtu)
@@ -80,6 +84,12 @@ static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const uni
 	flow_begin(&flow, service);
 	if (p->proto == IPPROTO_TCP)
 		flow_begin_tcp(&flow, p, kind);
+	if (rest->mode == FORWARD_HALF_NAT || rest->mode == FORWARD_NAT) {
+		flow.flags |= FLOW_TRANSLATED;
+		why = translation_open(ctx, key, &flow, v6);
+		if (why != REASON_COUNT)
+			return finish(why, XDP_DROP);
+	}
 	flow_set_deltas(&flow, key, ep, v6);
 	if (flow_store(key, &flow, v6))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);

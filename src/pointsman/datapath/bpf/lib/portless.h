@@ -62,12 +62,19 @@ static __always_inline int portless_plumb(struct xdp_md *ctx, struct packet *p, 
 {
 	struct flow flow = {};
 	const void *ep;
+	int why;
 
 	flow.endpoint = endpoint_choose(service, service->pool, key, v6);
 	ep = flow.endpoint == NO_CARD ? NULL : endpoint_get(flow.endpoint, v6);
 	if (!ep)
 		return finish(REASON_NO_HOST, XDP_DROP);
 	flow_begin(&flow, service);
+	if (endpoint_rest(ep, v6)->mode == FORWARD_HALF_NAT) {
+		flow.flags |= FLOW_TRANSLATED;
+		why = translation_open(ctx, key, &flow, v6);
+		if (why != REASON_COUNT)
+			return finish(why, XDP_DROP);
+	}
 	flow_set_deltas(&flow, key, ep, v6);
 	if (flow_store(key, &flow, v6))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
@@ -82,11 +89,13 @@ static __always_inline int portless(struct xdp_md *ctx, struct packet *p, const 
 	__u32 now;
 
 	if (!service)
-		return no_service(p, v6);
+		return no_service_here(ctx, p, v6);
 	portless_key(&key, p, v6);
 	flow = flow_find(&key, v6);
 	now = tick_now();
 	if (flow && flow_alive(flow, now)) {
+		if (flow->flags & FLOW_TRANSLATED)
+			return no_service_here(ctx, p, v6);
 		flow_touch(flow, p, now, v6);
 		return portless_move(ctx, p, flow, REASON_HIT, v6);
 	}

@@ -59,7 +59,10 @@
 	REASON(FRAGMENT_RESTORED, host, passed, "later fragment: its addresses turned as its first one's") \
 	REASON(FRAGMENT_EARLY, host, dropped, "later fragment whose first one has not been seen") \
 	REASON(OUT_TURNED, host, passed, "leaves an endpoint of its own: sent in the virtual IP's name") \
-	REASON(OUT_OTHER, host, passed, "leaves the host, and no connection of an endpoint of its own")
+	REASON(OUT_OTHER, host, passed, "leaves the host, and no connection of an endpoint of its own") \
+	REASON(RETURNED, unit, forwarded, "answer of half-NAT or NAT, turned back and sent to the client") \
+	REASON(TRANSLATION_TAKEN, unit, dropped, "half-NAT or NAT: another connection's answers have these addresses and ports") \
+	REASON(NO_NAT_PORT, unit, dropped, "NAT: no port of ours found for a new connection")
 
 #define REASON_ENUM(name, where, outcome, text) REASON_##name,
 enum reason { REASONS(REASON_ENUM) REASON_COUNT };

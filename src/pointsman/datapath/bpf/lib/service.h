@@ -51,13 +51,21 @@ static __always_inline bool to_vip(const struct packet *p, const bool v6)
 	return service_find(p, VIP_MARK, VIP_MARK, v6) != NULL;
 }
 
-/* The end of a packet that is for no service. */
+/* The end of a packet that is for no service, and no answer of half-NAT or NAT. */
 static __always_inline int no_service(const struct packet *p, const bool v6)
 {
 	if (!to_vip(p, v6))
 		return finish(REASON_NOT_OURS, XDP_PASS);
 	return config.flags & UNIT_PASSES_OTHER_PORTS ? finish(REASON_OTHER_PORT, XDP_PASS) :
 					 finish(REASON_NO_SERVICE, XDP_DROP);
+}
+
+/* A packet that is for no service may be an answer. */
+static __always_inline int no_service_here(struct xdp_md *ctx, const struct packet *p, const bool v6)
+{
+	if (config.flags & UNIT_TRANSLATES)
+		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_TRANSLATE6 : PROGRAM_TRANSLATE4);
+	return no_service(p, v6);
 }
 
 #endif

@@ -37,6 +37,23 @@ struct {
 	__type(value, __u64);
 } evicted SEC(".maps");
 
+/* returns4, returns6: an answer of half-NAT or NAT, by its addresses and ports -> whose it is.
+ * Owner: translate.h. Life: LRU; one that is lost is made anew by the client's next packet.
+ * Size: max_translations, if a service translates. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct flow_key4);
+	__type(value, struct translation4);
+} returns4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct flow_key6);
+	__type(value, struct translation6);
+} returns6 SEC(".maps");
+
 /* endpoints4, endpoints6: endpoint -> addresses and next hop.
  * Owner: Python (site file, netlink routes and neighbours). Life: as long as the unit. */
 struct {
