@@ -92,9 +92,11 @@ class UnitBench:
         self.table.write((index, IPv6Address(self._host(6, index))), hop, usable=usable)
 
     def reset(self) -> None:
-        """Forgets all routes and epochs, makes all hosts usable."""
+        """Forgets all routes, fragments and epochs, makes all hosts usable."""
         self.datapath.flows4.clear()
         self.datapath.flows6.clear()
+        self.datapath.fragments4.clear()
+        self.datapath.fragments6.clear()
         for index in range(len(self.site.hosts)):
             self.datapath.host_epochs.set(index, abi.HostEpoch(bytes(8), 0, 0))
             self.set_host(index, usable=True)

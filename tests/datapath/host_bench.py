@@ -130,6 +130,7 @@ class HostBench:
         fields: dict[str, Any] = {
             "flow_id": FLOW_ID,
             "flags": 0,
+            "hops": 0,
             "mss": b"\x05\xb4",
             "snd_wscale": 0,
             "rcv_wscale": 0,

@@ -9,15 +9,8 @@ import pytest
 from bench import XDP_DROP, XDP_PASS, UnitBench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from packets import CLIENT, ROUTER_MAC, TUNNEL, UNIT_MAC, VIP, Client, checksums_right, ip_of
-from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP
-from scapy.layers.inet6 import (
-    IPv6,
-    IPv6ExtHdrDestOpt,
-    IPv6ExtHdrFragment,
-    IPv6ExtHdrHopByHop,
-    IPv6ExtHdrRouting,
-)
+from packets import CLIENT, ROUTER_MAC, TUNNEL, UNIT_MAC, Client, checksums_right, ip_of
+from scapy.layers.inet import TCP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 from scapy.utils import checksum
@@ -137,30 +130,6 @@ def test_time_to_live_ends(unit: UnitBench, version: int) -> None:
     for ttl, reason in ((2, "hit"), (1, "ttl_expired"), (0, "ttl_expired")):
         frame = client.frame(flags="A", seq=client.isn + 1, ack=78, ttl=ttl)
         assert unit.send(frame).reason == reason
-
-
-def test_ipv4_fragments_and_options(unit: UnitBench) -> None:
-    source, target = CLIENT[4], VIP[4]
-    syn = TCP(dport=81, flags="S")
-    for packet, reason in (
-        (IP(src=source, dst=target, flags="MF") / syn, "unit_fragment"),
-        (IP(src=source, dst=target, frag=5) / syn, "unit_fragment"),
-        (IP(src=source, dst=target, options=[IPOption_NOP()]) / syn, "ip_options"),
-    ):
-        outcome = unit.send(whole(packet))
-        assert (outcome.verdict, outcome.reason) == (XDP_DROP, reason)
-
-
-def test_ipv6_extension_headers(unit: UnitBench) -> None:
-    base, syn = IPv6(src=CLIENT[6], dst=VIP[6]), TCP(dport=81, flags="S")
-    for packet, reason in (
-        (base / IPv6ExtHdrFragment(m=1) / syn, "unit_fragment"),
-        (base / IPv6ExtHdrHopByHop() / syn, "ip_options"),
-        (base / IPv6ExtHdrRouting() / syn, "ip_options"),
-        (base / IPv6ExtHdrDestOpt() / syn, "ip_options"),
-    ):
-        outcome = unit.send(whole(packet))
-        assert (outcome.verdict, outcome.reason) == (XDP_DROP, reason)
 
 
 def test_lengths_that_contradict(unit: UnitBench, version: int) -> None:

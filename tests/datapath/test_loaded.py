@@ -29,6 +29,7 @@ UNIT_CONFIG = abi.UnitConfig(
     tunnel6=bytes(16),
     bundle_port=b"\x11\xa0",
     mtu=1500,
+    units=1,
     cpu_bits=cpu_bits(),
     nat4=bytes(4),
     nat6=bytes(16),
@@ -40,6 +41,7 @@ HOST_CONFIG = abi.HostConfig(tag_key=KEY, nonce=bytes(8), bundle_port=b"\x11\xa0
 UNIT_SIZES = UnitSizes(
     max_flows=1000,
     flow_table_per_cpu=False,
+    max_fragments=64,
     hosts=3,
     endpoints=6,
     services=2,

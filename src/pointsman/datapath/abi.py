@@ -20,6 +20,7 @@ __all__ = [
     "MATCH_CLASSES",
     "MATCH_TEXT",
     "MAX_RULES",
+    "PEERS",
     "POOL_SIZE_BITS",
     "PROGRAMS",
     "RULE_WORDS",
@@ -67,6 +68,7 @@ __all__ = [
     "Notice",
     "OwnEndpoint4",
     "OwnEndpoint6",
+    "Peer",
     "Pool",
     "PrefixKey",
     "Program",
@@ -100,8 +102,9 @@ MATCH_TEXT = 124
 SECRET_SLOTS = 4
 BUNDLE_VERSION = 1
 FLOW_WAYS = 16
-PROGRAMS = 9
+PROGRAMS = 18
 FLOW_STATES = 5
+PEERS = 2
 MATCH_CLASSES = 10
 HOST_PROGRAMS = 10
 
@@ -125,6 +128,15 @@ class Program(IntEnum):
     TAGGED = 6
     TRANSLATE4 = 7
     TRANSLATE6 = 8
+    FORWARD = 9
+    OPTIONS4 = 10
+    OPTIONS6 = 11
+    FRAGMENT4 = 12
+    FRAGMENT6 = 13
+    ICMP4 = 14
+    ICMP6 = 15
+    HANDOVER4 = 16
+    HANDOVER6 = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +348,13 @@ class Endpoint6(Record):
     flags: int
 
 
+class Peer(IntEnum):
+    """Whom the unit sends packets to besides endpoints: an index in peers4 and peers6."""
+
+    CLIENTS = 0
+    UNIT = 1
+
+
 @dataclass(frozen=True, slots=True)
 class HostEpoch(Record):
     """How fresh a host's mappings are."""
@@ -386,6 +405,7 @@ class BundleKind(IntEnum):
     TEACH_ONLY = 4
     DATAGRAM = 5
     ICMP = 6
+    HANDOVER = 7
     NOTICE_UNKNOWN = 128
 
 
@@ -403,10 +423,11 @@ class Bundle(Record):
     """`struct bundle` of abi.h."""
 
     SIZE: ClassVar[int] = 24
-    LAYOUT: ClassVar[Layout] = Layout("B", "B", "B", "1x", "4s", "2s", "B", "B", "4s", "8s")
+    LAYOUT: ClassVar[Layout] = Layout("B", "B", "B", "B", "4s", "2s", "B", "B", "4s", "8s")
     version: int
     kind: int
     flags: int
+    hops: int
     flow_id: bytes
     mss: bytes
     snd_wscale: int
@@ -440,7 +461,7 @@ class UnitFlag(IntFlag):
 class UnitConfig(Record):
     """`struct unit_config` of abi.h."""
 
-    SIZE: ClassVar[int] = 120
+    SIZE: ClassVar[int] = 128
     LAYOUT: ClassVar[Layout] = Layout(
         SiphashKey,
         SiphashKey,
@@ -452,11 +473,13 @@ class UnitConfig(Record):
         "2s",
         "H",
         "I",
+        "I",
         "4s",
         "16s",
         "H",
         "H",
         "I",
+        "4x",
     )
     tag_key: SiphashKey
     choose_key: SiphashKey
@@ -467,6 +490,7 @@ class UnitConfig(Record):
     tunnel6: bytes
     bundle_port: bytes
     mtu: int
+    units: int
     cpu_bits: int
     nat4: bytes
     nat6: bytes

@@ -87,6 +87,19 @@ class Reason(IntEnum):
     RETURNED = 52
     TRANSLATION_TAKEN = 53
     NO_NAT_PORT = 54
+    ECHO_ANSWERED = 55
+    ICMP_SENT = 56
+    ICMP_RETURNED = 57
+    ICMP_HANDED_ON = 58
+    ICMP_NO_ROUTE = 59
+    ICMP_STRANGE = 60
+    ICMP_OTHER = 61
+    NO_WAY_BACK = 62
+    NEIGHBOUR = 63
+    FRAGMENT_SENT = 64
+    TINY_FRAGMENT = 65
+    LATER_FRAGMENT = 66
+    SOURCE_ROUTED = 67
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +168,17 @@ REASONS: dict[Reason, ReasonInfo] = {
         Outcome.DROPPED,
         "headers that contradict themselves or the packet's length",
     ),
-    Reason.UNIT_FRAGMENT: ReasonInfo("unit_fragment", Where.UNIT, Outcome.DROPPED, "IP fragment"),
+    Reason.UNIT_FRAGMENT: ReasonInfo(
+        "unit_fragment",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "fragment of a SYN, of first data or of a protocol that is no service",
+    ),
     Reason.IP_OPTIONS: ReasonInfo(
-        "ip_options", Where.UNIT, Outcome.DROPPED, "IP options or extension headers"
+        "ip_options",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "more extension headers than are looked at, or some behind a fragment header",
     ),
     Reason.BAD_CHECKSUM: ReasonInfo(
         "bad_checksum",
@@ -365,5 +386,80 @@ REASONS: dict[Reason, ReasonInfo] = {
         Where.UNIT,
         Outcome.DROPPED,
         "NAT: no port of ours found for a new connection",
+    ),
+    Reason.ECHO_ANSWERED: ReasonInfo(
+        "echo_answered", Where.UNIT, Outcome.ANSWERED, "echo request to a VIP"
+    ),
+    Reason.ICMP_SENT: ReasonInfo(
+        "icmp_sent",
+        Where.UNIT,
+        Outcome.FORWARDED,
+        "ICMP error about a connection, sent to its host",
+    ),
+    Reason.ICMP_RETURNED: ReasonInfo(
+        "icmp_returned",
+        Where.UNIT,
+        Outcome.FORWARDED,
+        "ICMP error about a packet on its way to a host, sent to the client",
+    ),
+    Reason.ICMP_HANDED_ON: ReasonInfo(
+        "icmp_handed_on",
+        Where.UNIT,
+        Outcome.FORWARDED,
+        "ICMP error about no route of this unit's, sent to the next unit",
+    ),
+    Reason.ICMP_NO_ROUTE: ReasonInfo(
+        "icmp_no_route",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "ICMP error about no connection, as far as the units know",
+    ),
+    Reason.ICMP_STRANGE: ReasonInfo(
+        "icmp_strange",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "ICMP error to a VIP that quotes none of its packets, or too little of one",
+    ),
+    Reason.ICMP_OTHER: ReasonInfo(
+        "icmp_other",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "ICMP for a VIP that is neither an echo request nor an error",
+    ),
+    Reason.NO_WAY_BACK: ReasonInfo(
+        "no_way_back",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "ICMP error for a client, but there is no default route",
+    ),
+    Reason.NEIGHBOUR: ReasonInfo(
+        "neighbour",
+        Where.UNIT,
+        Outcome.PASSED,
+        "neighbour discovery for a VIP, left to the unit's own stack",
+    ),
+    Reason.FRAGMENT_SENT: ReasonInfo(
+        "fragment_sent",
+        Where.UNIT,
+        Outcome.FORWARDED,
+        "fragment, sent along the route of its packet",
+    ),
+    Reason.TINY_FRAGMENT: ReasonInfo(
+        "tiny_fragment",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "first fragment without the whole TCP or UDP header, or one that hides it",
+    ),
+    Reason.LATER_FRAGMENT: ReasonInfo(
+        "later_fragment",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "later fragment whose first one was not seen, or sent",
+    ),
+    Reason.SOURCE_ROUTED: ReasonInfo(
+        "source_routed",
+        Where.UNIT,
+        Outcome.DROPPED,
+        "source route or routing header that names further hops",
     ),
 }

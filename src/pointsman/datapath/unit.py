@@ -19,6 +19,8 @@ from pointsman.datapath.maps import Array, Hash, PerCpuArray, ProgArray
 __all__ = ["UNIT_OBJECT", "UnitDatapath", "UnitSizes", "cpu_bits"]
 
 UNIT_OBJECT = OBJECTS / "unit.bpf.o"
+IDS_A_BUCKET = abi.FLOW_WAYS // 2
+"""As in lib/flow_ids.h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class UnitSizes:
 
     max_flows: int
     flow_table_per_cpu: bool
+    max_fragments: int
     hosts: int
     endpoints: int
     services: int
@@ -53,6 +56,10 @@ class UnitSizes:
         wanted = {
             "flows4": buckets,
             "flows6": buckets,
+            "ids4": buckets * IDS_A_BUCKET,
+            "ids6": buckets * IDS_A_BUCKET,
+            "fragments4": self.max_fragments,
+            "fragments6": self.max_fragments,
             "endpoints4": self.endpoints,
             "endpoints6": self.endpoints,
             "host_numbers4": self.hosts,
@@ -125,6 +132,11 @@ class UnitDatapath(Loaded):
         self.evicted = PerCpuArray(self.map("evicted"), U64)
         self.endpoints4 = Array(self.map("endpoints4"), RecordCodec(abi.Endpoint4))
         self.endpoints6 = Array(self.map("endpoints6"), RecordCodec(abi.Endpoint6))
+        # Nobody reads these here: kept to be cleared, as raw bytes.
+        self.fragments4 = Hash(self.map("fragments4"), Raw(12), Raw(12))
+        self.fragments6 = Hash(self.map("fragments6"), Raw(36), Raw(12))
+        self.peers4 = Array(self.map("peers4"), RecordCodec(abi.Endpoint4))
+        self.peers6 = Array(self.map("peers6"), RecordCodec(abi.Endpoint6))
         self.host_numbers4 = Hash(self.map("host_numbers4"), Raw(4), number)
         self.host_numbers6 = Hash(self.map("host_numbers6"), RecordCodec(abi.In6Key), number)
         self.host_epochs = Array(self.map("host_epochs"), RecordCodec(abi.HostEpoch))
@@ -158,6 +170,8 @@ class UnitDatapath(Loaded):
         self.next_ids = PerCpuArray(self.map("next_ids"), U32)
         # A restarted unit must not give out soon what its hosts still know of the last run.
         self.next_ids.set(0, [secrets.randbits(32) for _ in range(possible_cpus())])
+        self.fragment_ids = Array(self.map("fragment_ids"), U32)
+        self.fragment_ids.set(0, secrets.randbits(32))
         self.traffic = PerCpuArray(self.map("traffic"), RecordCodec(abi.Traffic))
         self.undecided = PerCpuArray(self.map("undecided"), U64)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pointsman.config.model import Address, Host
 from pointsman.system.network import Neighbours, Route
 
 __all__ = ["NextHop", "Way", "next_hops", "ways"]
+
+W = TypeVar("W")
 
 Way = tuple[int, Address]
 """(host index, one of the host's addresses)"""
@@ -31,10 +34,10 @@ def ways(hosts: list[Host]) -> Iterator[Way]:
 
 
 def next_hops(
-    routes: Mapping[Way, Route | None], neighbours: Neighbours, macs: Mapping[int, bytes]
-) -> dict[Way, NextHop | None]:
-    """The next hop of each way; None where there is no route, or the neighbour does not answer."""
-    found: dict[Way, NextHop | None] = {}
+    routes: Mapping[W, Route | None], neighbours: Neighbours, macs: Mapping[int, bytes]
+) -> dict[W, NextHop | None]:
+    """The next hop of each way, whatever names it; None where there is no route or no answer."""
+    found: dict[W, NextHop | None] = {}
     for way, route in routes.items():
         found[way] = None
         if route is None or route.ifindex not in macs:

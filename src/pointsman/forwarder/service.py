@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 
 import structlog
 
 from pointsman.config.endpoints import Endpoint, destination, endpoint_id, endpoints
-from pointsman.config.model import Forward, Site, Unit
-from pointsman.datapath.abi import Endpoint4, Endpoint6, EndpointFlag, ForwardMode
+from pointsman.config.model import Address, Forward, Site, Unit
+from pointsman.datapath.abi import Endpoint4, Endpoint6, EndpointFlag, ForwardMode, Peer
 from pointsman.datapath.addresses import in6_key
 from pointsman.datapath.unit import UnitDatapath
 from pointsman.forwarder.next_hops import NextHop, Way, next_hops, ways
+from pointsman.forwarder.peers import ANYWHERE, next_unit, successors
 from pointsman.system.netlink import Netlink
 from pointsman.system.network import Route
 from pointsman.system.residue import Residue
 
-__all__ = ["EndpointTable", "Forwarder"]
+__all__ = ["EndpointTable", "Forwarder", "PeerTable"]
 
 log = structlog.get_logger()
 
@@ -73,6 +75,44 @@ class EndpointTable:
             self._datapath.endpoints6.set(endpoint.number, Endpoint6(*fields))
 
 
+class PeerTable:
+    """Owner of the peer maps of one unit: the next unit, and the default route."""
+
+    def __init__(self, datapath: UnitDatapath, site: Site, unit: Unit) -> None:
+        self._datapath = datapath
+        self._successors = {
+            address.version: list(successors(site, unit, address.version))
+            for address in unit.tunnel
+        }
+
+    def routes(self, netlink: Netlink) -> dict[Address, Route | None]:
+        """The kernel's present routes to all of them."""
+        found: dict[Address, Route | None] = {}
+        for version, others in self._successors.items():
+            found[ANYWHERE[version]] = netlink.default_route(version)
+            found |= {address: netlink.route_to(address) for address in others}
+        return found
+
+    def write(self, hops: Mapping[Address, NextHop | None]) -> None:
+        """Tells the program whom it can reach."""
+        for version, others in self._successors.items():
+            away = ANYWHERE[version]
+            self._write_one(Peer.CLIENTS, away, hops.get(away))
+            unit = next_unit(iter(others), hops)
+            self._write_one(Peer.UNIT, *(unit or (away, None)))
+
+    def _write_one(self, peer: Peer, address: Address, hop: NextHop | None) -> None:
+        known = hop or NextHop(0, bytes(6), bytes(6))
+        nothing = bytes(len(address.packed))
+        fields = (address.packed, nothing, known.dmac, known.smac, known.ifindex)
+        flags = EndpointFlag.USABLE if hop else 0
+        rest = (0, bytes(4), bytes(2), ForwardMode.TUNNEL, flags)
+        if address.version == 4:
+            self._datapath.peers4.set(peer, Endpoint4(*fields, *rest))
+        else:
+            self._datapath.peers6.set(peer, Endpoint6(*fields, *rest))
+
+
 class Forwarder:
     """Owner of the host maps of one unit."""
 
@@ -84,8 +124,10 @@ class Forwarder:
         self._residue = residue
         self._site = site
         self._table = EndpointTable(datapath, site, unit)
+        self._peers = PeerTable(datapath, site, unit)
         self._hops: dict[Way, NextHop | None] = {}
-        self._routes: dict[Way, Route | None] = {}
+        self._peer_hops: dict[Address, NextHop | None] = {}
+        self._managed: set[Route] = set()
 
     def fill(self) -> None:
         """Writes which host is whose number. Before the program is attached."""
@@ -97,21 +139,26 @@ class Forwarder:
 
     def refresh(self) -> None:
         """Asks the kernel for routes and neighbours, and tells the program what has changed."""
-        self._manage({way: self._netlink.route_to(way[1]) for way in ways(self._site.hosts)})
-        hops = next_hops(self._routes, self._netlink.neighbours(), self._netlink.macs())
+        routes = {way: self._netlink.route_to(way[1]) for way in ways(self._site.hosts)}
+        peers = self._peers.routes(self._netlink)
+        self._manage({route for route in (*routes.values(), *peers.values()) if route})
+        neighbours, macs = self._netlink.neighbours(), self._netlink.macs()
+        hops = next_hops(routes, neighbours, macs)
         for way, hop in hops.items():
             if way not in self._hops or hop != self._hops[way]:
                 self._write(way, hop)
         self._hops = hops
+        peer_hops = next_hops(peers, neighbours, macs)
+        if peer_hops != self._peer_hops:
+            self._peers.write(peer_hops)
+        self._peer_hops = peer_hops
 
-    def _manage(self, routes: dict[Way, Route | None]) -> None:
-        before = {route for route in self._routes.values() if route}
-        after = {route for route in routes.values() if route}
-        for route in after - before:
+    def _manage(self, routes: set[Route]) -> None:
+        for route in routes - self._managed:
             self._residue.manage_neighbour(route)
-        for route in before - after:
+        for route in self._managed - routes:
             self._residue.release_neighbour(route)
-        self._routes = routes
+        self._managed = routes
 
     def _write(self, way: Way, hop: NextHop | None) -> None:
         index, address = way

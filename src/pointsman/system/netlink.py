@@ -122,6 +122,19 @@ class Netlink:
         gateway = found[0].get_attr("RTA_GATEWAY")
         return Route(found[0].get_attr("RTA_OIF"), ip_address(gateway) if gateway else address)
 
+    def default_route(self, version: int) -> Route | None:
+        """That of the main table which the kernel likes best, the first of several next hops; None
+        if no neighbour of ours is one."""
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        found = self._ipr.get_default_routes(family=family)
+        for route in sorted(found, key=lambda route: route.get_attr("RTA_PRIORITY") or 0):
+            for hop in [route, *(route.get_attr("RTA_MULTIPATH") or [])]:
+                gateway = hop.get_attr("RTA_GATEWAY")
+                if gateway:
+                    ifindex = route.get_attr("RTA_OIF") or hop["oif"]
+                    return Route(ifindex, ip_address(gateway))
+        return None
+
     def neighbours(self) -> Neighbours:
         """Those whose link-layer address can be used now."""
         return {

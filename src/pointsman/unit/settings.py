@@ -36,6 +36,7 @@ def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSize
     return UnitSizes(
         max_flows=unit.max_flows,
         flow_table_per_cpu=unit.flow_table is TableKind.PER_CPU,
+        max_fragments=unit.max_fragments,
         hosts=len(site.hosts),
         endpoints=sum(len(deck.endpoints) for deck in found),
         services=len(site.services),
@@ -90,6 +91,7 @@ def unit_config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
         tunnel6=tunnel.get(6, bytes(16)),
         bundle_port=site.tunnel.port.to_bytes(2, "big"),
         mtu=site.tunnel.mtu,
+        units=len(site.units),
         cpu_bits=cpu_bits(),
         nat4=nat.get(4, bytes(4)),
         nat6=nat.get(6, bytes(16)),

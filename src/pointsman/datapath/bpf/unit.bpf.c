@@ -10,7 +10,11 @@
 #include "lib/flow.h"
 #include "lib/classify.h"
 #include "lib/datagram.h"
+#include "lib/icmp.h"
+#include "lib/ip_options.h"
 #include "lib/rest.h"
+#include "lib/tagged.h"
+#include "lib/unit_fragments.h"
 #include "lib/way_back.h"
 
 static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *end, const bool v6)
@@ -49,8 +53,8 @@ unfilled:
 	return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* Python fills the map before it attaches us */
 }
 
-SEC("xdp")
-int forward(struct xdp_md *ctx)
+/* An untagged frame. */
+static __always_inline int forward_frame(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = data;
@@ -61,9 +65,15 @@ int forward(struct xdp_md *ctx)
 		return forward_family(ctx, data, end, false);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
 		return forward_family(ctx, data, end, true);
-	if (eth->h_proto == bpf_htons(ETH_P_8021Q) || eth->h_proto == bpf_htons(ETH_P_8021AD))
+	if (is_tag(eth->h_proto))
 		bpf_tail_call(ctx, &programs, PROGRAM_TAGGED);
 	return finish(REASON_NOT_OURS, XDP_PASS);
+}
+
+SEC("xdp")
+int forward(struct xdp_md *ctx)
+{
+	return forward_frame(ctx);
 }
 
 SEC("xdp")
@@ -114,11 +124,73 @@ int rest6(struct xdp_md *ctx)
 	return rest(ctx, true);
 }
 
-/* A frame with VLAN tags. */
+SEC("xdp")
+int options4(struct xdp_md *ctx)
+{
+	return options4_take_off(ctx);
+}
+
+SEC("xdp")
+int options6(struct xdp_md *ctx)
+{
+	return options6_take_off(ctx);
+}
+
+SEC("xdp")
+int fragment4(struct xdp_md *ctx)
+{
+	return fragment(ctx, false);
+}
+
+SEC("xdp")
+int fragment6(struct xdp_md *ctx)
+{
+	return fragment(ctx, true);
+}
+
+SEC("xdp")
+int icmp4(struct xdp_md *ctx)
+{
+	return icmp(ctx, false);
+}
+
+SEC("xdp")
+int icmp6(struct xdp_md *ctx)
+{
+	return icmp(ctx, true);
+}
+
+SEC("xdp")
+int handover4(struct xdp_md *ctx)
+{
+	return handover(ctx, false);
+}
+
+SEC("xdp")
+int handover6(struct xdp_md *ctx)
+{
+	return handover(ctx, true);
+}
+
+/* A function, so that what it tail-calls comes back here. */
+static __noinline int forward_untagged(struct xdp_md *ctx)
+{
+	return forward_frame(ctx);
+}
+
+/* A frame with VLAN tags: done without them, sent or passed with them. */
 SEC("xdp")
 int tagged(struct xdp_md *ctx)
 {
-	return finish(REASON_NOT_OURS, XDP_PASS);
+	struct tags tags;
+	int verdict;
+
+	if (!tags_pop(ctx, &tags))
+		return finish(REASON_NOT_OURS, XDP_PASS);
+	verdict = forward_untagged(ctx);
+	if (verdict == XDP_DROP)
+		return verdict;
+	return tags_push(ctx, &tags) ? verdict : XDP_ABORTED;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

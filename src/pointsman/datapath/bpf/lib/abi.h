@@ -30,7 +30,16 @@ enum program {
 	PROGRAM_TAGGED = 6, /* frames with VLAN tags */
 	PROGRAM_TRANSLATE4 = 7, /* packets of half-NAT and NAT, there and back */
 	PROGRAM_TRANSLATE6 = 8,
-	PROGRAMS = 9,
+	PROGRAM_FORWARD = 9, /* the entry, once more: of a packet whose options were taken off */
+	PROGRAM_OPTIONS4 = 10, /* IP options */
+	PROGRAM_OPTIONS6 = 11, /* extension headers */
+	PROGRAM_FRAGMENT4 = 12,
+	PROGRAM_FRAGMENT6 = 13,
+	PROGRAM_ICMP4 = 14,
+	PROGRAM_ICMP6 = 15,
+	PROGRAM_HANDOVER4 = 16, /* ICMP errors that another unit hands on */
+	PROGRAM_HANDOVER6 = 17,
+	PROGRAMS = 18,
 };
 
 struct in6_key {
@@ -188,6 +197,13 @@ struct endpoint6 {
 	__u8 flags;
 };
 
+/* Whom the unit sends packets to besides endpoints: an index in peers4 and peers6. */
+enum peer {
+	PEER_CLIENTS = 0, /* the next hop of the default route; it has no address */
+	PEER_UNIT = 1, /* the next unit of the site that can be reached, by its tunnel address */
+	PEERS = 2,
+};
+
 /* How fresh a host's mappings are. A notice raises the epoch; flows taught in an older epoch
  * travel as a bundle once more. Owner: the kernel. */
 struct host_epoch {
@@ -225,6 +241,7 @@ enum bundle_kind {
 	BUNDLE_TEACH_ONLY = 4, /* its headers only: learn and drop */
 	BUNDLE_DATAGRAM = 5, /* a flow's first packet that is no TCP: learn and let it through */
 	BUNDLE_ICMP = 6, /* an ICMP error about a connection of the host's: let it through */
+	BUNDLE_HANDOVER = 7, /* unit to unit: an ICMP error about no connection of the sender's */
 	NOTICE_UNKNOWN = 128, /* host to unit: I do not know this flow id */
 };
 
@@ -239,7 +256,7 @@ struct bundle {
 	__u8 version;
 	__u8 kind; /* enum bundle_kind */
 	__u8 flags; /* enum bundle_flag */
-	__u8 reserved;
+	__u8 hops; /* units that it has passed (HANDOVER) */
 	__be32 flow_id;
 	__be16 mss; /* the client's */
 	__u8 snd_wscale; /* the client's */
@@ -275,6 +292,7 @@ struct unit_config {
 	__be32 tunnel6[4];
 	__be16 bundle_port;
 	__u16 mtu; /* between units and hosts */
+	__u32 units; /* of the site */
 	__u32 cpu_bits; /* low bits of a flow id that name the CPU */
 	__be32 nat4; /* our source addresses of NAT; 0: none */
 	__be32 nat6[4];

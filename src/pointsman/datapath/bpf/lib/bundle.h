@@ -69,27 +69,31 @@ static __always_inline void bundle_set_attributes(struct bundle *b, const struct
 	}
 }
 
-/* The tag of a bundle that will carry the frame's packet, which has been parsed before. */
+/* The tag of a bundle that will carry a TCP or UDP packet, or its headers. */
+static __always_inline __u64 packet_tag(const struct packet *p, const struct bundle *b, const bool v6)
+{
+	bool tcp = p->proto == IPPROTO_TCP;
+	union tagged t = {};
+
+	if (v6) {
+		flow_key6_from(&t.v6.key, p);
+		t.v6.seq = tcp ? p->tcp->seq : 0;
+		t.v6.ack = tcp ? p->tcp->ack_seq : 0;
+	} else {
+		flow_key4_from(&t.v4.key, p);
+		t.v4.seq = tcp ? p->tcp->seq : 0;
+		t.v4.ack = tcp ? p->tcp->ack_seq : 0;
+	}
+	return tag_make(&t, b, v6);
+}
+
+/* The same of the frame's packet, which has been parsed before. */
 static __always_inline __u64 frame_tag(struct xdp_md *ctx, const struct bundle *b, const bool v6)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	union tagged t = {};
 	struct packet p;
-	bool tcp;
 
-	if (!b || !parse_plain(&p, data, end, v6))
-		return 0;
-	tcp = p.proto == IPPROTO_TCP;
-	if (v6) {
-		flow_key6_from(&t.v6.key, &p);
-		t.v6.seq = tcp ? p.tcp->seq : 0;
-		t.v6.ack = tcp ? p.tcp->ack_seq : 0;
-	} else {
-		flow_key4_from(&t.v4.key, &p);
-		t.v4.seq = tcp ? p.tcp->seq : 0;
-		t.v4.ack = tcp ? p.tcp->ack_seq : 0;
-	}
-	return tag_make(&t, b, v6);
+	return b && parse_plain(&p, data, end, v6) ? packet_tag(&p, b, v6) : 0;
 }
 
 /* Both are functions of their own, for the sake of their callers' stack. */
@@ -103,19 +107,41 @@ __noinline __u64 frame_tag6(struct xdp_md *ctx, const struct bundle *b)
 	return frame_tag(ctx, b, true);
 }
 
+/* Puts b, whose tag stands, in front of the first `inner` bytes of the packet, and sends it. ep: an
+ * endpoint or a peer. */
+static __always_inline int bundle_out(struct xdp_md *ctx, const void *ep, const struct bundle *b, __u32 inner,
+				      enum reason reason, const bool v6)
+{
+	__u32 room = bundle_room(v6), ifindex = endpoint_rest(ep, v6)->ifindex;
+	__u32 frame = bpf_xdp_get_buff_len(ctx);
+	void *data, *end;
+
+	if (frame != ETH_HLEN + inner && bpf_xdp_adjust_tail(ctx, (int)(ETH_HLEN + inner - frame)))
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+	if (bpf_xdp_adjust_head(ctx, -(int)room))
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (data + ETH_HLEN + room > end)
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+	if (v6)
+		front6_fill(data, ep, b, inner);
+	else
+		front4_fill(data, ep, b, inner);
+	return finish(reason, send(ctx, ifindex));
+}
+
 /* Puts the packet into a bundle and sends it. A packet too long for one is refused, unless it only
  * teaches: then its headers go, and the client repeats the rest. */
 static __always_inline int bundle_send(struct xdp_md *ctx, struct packet *p, const struct flow *flow,
 				       const void *ep, struct bundle *b, enum reason reason,
 				       const bool v6)
 {
-	__u32 room = bundle_room(v6), inner = p->ip_bytes, ifindex = endpoint_rest(ep, v6)->ifindex;
-	__u32 frame = bpf_xdp_get_buff_len(ctx);
+	__u32 inner = p->ip_bytes;
 	bool plumbed = reason == REASON_BUNDLED_SYN || reason == REASON_BUNDLED_DATA ||
 		       reason == REASON_BUNDLED_DATAGRAM;
-	void *data, *end;
 
-	if (inner + room > config.mtu) {
+	if (inner + bundle_room(v6) > config.mtu) {
 		if (b->kind != BUNDLE_TEACH && b->kind != BUNDLE_DATAGRAM)
 			return finish(REASON_TOO_BIG, XDP_DROP);
 		b->kind = BUNDLE_TEACH_ONLY;
@@ -134,19 +160,7 @@ static __always_inline int bundle_send(struct xdp_md *ctx, struct packet *p, con
 	b->endpoint = endpoint_rest(ep, v6)->id;
 	b->tag = v6 ? frame_tag6(ctx, b) : frame_tag4(ctx, b);
 	count_traffic(flow, p->ip_bytes, plumbed);
-	if (frame != ETH_HLEN + inner && bpf_xdp_adjust_tail(ctx, (int)(ETH_HLEN + inner - frame)))
-		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
-	if (bpf_xdp_adjust_head(ctx, -(int)room))
-		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	if (data + ETH_HLEN + room > end)
-		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
-	if (v6)
-		front6_fill(data, ep, b, inner);
-	else
-		front4_fill(data, ep, b, inner);
-	return finish(reason, send(ctx, ifindex));
+	return bundle_out(ctx, ep, b, inner, reason, v6);
 }
 
 /* The first data of an inspected connection, as often as the client sends it. */

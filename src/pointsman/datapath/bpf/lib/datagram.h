@@ -4,6 +4,7 @@
 #define POINTSMAN_DATAGRAM_H
 
 #include "base.h"
+#include "handover.h"
 #include "notices.h"
 #include "plumb.h"
 #include "service.h"
@@ -20,9 +21,13 @@ static __always_inline int datagram(struct xdp_md *ctx, const bool v6)
 	    p.proto != IPPROTO_UDP)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* the forwarder has parsed it */
 	service = service_of(&p, v6);
+	if (!service && is_notice(&p, v6)) {
+		if (is_handover(&p, end))
+			bpf_tail_call(ctx, &programs, v6 ? PROGRAM_HANDOVER6 : PROGRAM_HANDOVER4);
+		return notice_take(&p, end, v6);
+	}
 	if (!service)
-		return is_notice(&p, v6) ? notice_take(&p, end, v6) :
-					   no_service_here(ctx, &p, v6);
+		return no_service_here(ctx, &p, v6);
 	if (!(config.flags & UNIT_CLASSIFIES))
 		return finish(REASON_NO_ROUTE, XDP_DROP);
 	flow_key_from(&key, &p, v6);

@@ -22,18 +22,21 @@ static __always_inline void epoch_raise(__u32 host, __be64 nonce)
 	__sync_fetch_and_add(&e->epoch, 1);
 }
 
-/* Whether a datagram is for our tunnel address, where hosts send notices. */
-static __always_inline bool is_notice(const struct packet *p, const bool v6)
+static __always_inline bool to_tunnel(const struct packet *p, const bool v6)
 {
 	__be32 tunnel6[4];
 
-	if (p->udp->dest != config.bundle_port)
-		return false;
 	if (!v6)
 		return p->ip4->daddr == config.tunnel4;
 	for (int i = 0; i < 4; i++)
 		tunnel6[i] = config.tunnel6[i];
 	return !__builtin_memcmp(&p->ip6->daddr, tunnel6, sizeof(tunnel6));
+}
+
+/* Whether a datagram is for our tunnel address, where hosts send notices. */
+static __always_inline bool is_notice(const struct packet *p, const bool v6)
+{
+	return p->udp->dest == config.bundle_port && to_tunnel(p, v6);
 }
 
 static __always_inline const __u32 *notice_host(const struct packet *p, const bool v6)

@@ -7,6 +7,7 @@
 #include "bundle.h"
 #include "deck.h"
 #include "flow.h"
+#include "flow_ids.h"
 #include "move.h"
 #include "translate.h"
 
@@ -60,42 +61,58 @@ static __always_inline void flow_begin_tcp(struct flow *flow, const struct packe
 		flow->flags |= FLOW_INSPECTED;
 }
 
+/* Deals an endpoint and writes the route. REASON_COUNT, or why there is none. */
+static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, const void **ep,
+				      const struct packet *p, const union flow_key *key,
+				      const struct service *service, __u32 pool, enum bundle_kind kind,
+				      const bool v6)
+{
+	const struct endpoint_rest *rest;
+	int why;
+
+	flow->endpoint = endpoint_choose(service, pool, key, v6);
+	if (flow->endpoint == NO_CARD)
+		return REASON_NO_HOST;
+	*ep = endpoint_get(flow->endpoint, v6);
+	if (!*ep)
+		return REASON_NO_HOST;
+	rest = endpoint_rest(*ep, v6);
+	flow->flow_id = ports_for(p, rest);
+	flow->epoch = epoch_of(rest->host);
+	flow_begin(flow, service);
+	if (p->proto == IPPROTO_TCP)
+		flow_begin_tcp(flow, p, kind);
+	if (rest->mode == FORWARD_HALF_NAT || rest->mode == FORWARD_NAT) {
+		flow->flags |= FLOW_TRANSLATED;
+		why = translation_open(ctx, key, flow, v6);
+		if (why != REASON_COUNT)
+			return why;
+	}
+	flow_set_deltas(flow, key, *ep, v6);
+	if (flow_store(key, flow, v6))
+		return REASON_UNIT_INTERNAL;
+	if (rest->mode == FORWARD_TUNNEL)
+		flow_id_note(flow->flow_id, key, v6);
+	return REASON_COUNT;
+}
+
 /* kind: BUNDLE_SYN or BUNDLE_DATAGRAM of a plain service, BUNDLE_DATA of an inspected one. */
 static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const union flow_key *key,
 				 const struct service *service, __u32 pool, enum bundle_kind kind,
 				 const bool v6)
 {
 	struct flow flow = {};
-	const struct endpoint_rest *rest;
+	const void *ep = NULL;
 	int why;
-	const void *ep;
 
 	if (kind != BUNDLE_DATAGRAM && p->ip_bytes + bundle_room(v6) > config.mtu)
 		return finish(REASON_TOO_BIG, XDP_DROP);
-	flow.endpoint = endpoint_choose(service, pool, key, v6);
-	if (flow.endpoint == NO_CARD)
-		return finish(REASON_NO_HOST, XDP_DROP);
-	ep = endpoint_get(flow.endpoint, v6);
-	if (!ep)
-		return finish(REASON_NO_HOST, XDP_DROP);
-	rest = endpoint_rest(ep, v6);
-	flow.flow_id = ports_for(p, rest);
-	flow.epoch = epoch_of(rest->host);
-	flow_begin(&flow, service);
-	if (p->proto == IPPROTO_TCP)
-		flow_begin_tcp(&flow, p, kind);
-	if (rest->mode == FORWARD_HALF_NAT || rest->mode == FORWARD_NAT) {
-		flow.flags |= FLOW_TRANSLATED;
-		why = translation_open(ctx, key, &flow, v6);
-		if (why != REASON_COUNT)
-			return finish(why, XDP_DROP);
-	}
-	flow_set_deltas(&flow, key, ep, v6);
-	if (flow_store(key, &flow, v6))
-		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+	why = route_make(ctx, &flow, &ep, p, key, service, pool, kind, v6);
+	if (why != REASON_COUNT)
+		return finish(why, XDP_DROP);
 	if (kind == BUNDLE_DATA)
 		return bundle_send_data(ctx, p, &flow, ep, REASON_BUNDLED_DATA, v6);
-	if (rest->mode != FORWARD_TUNNEL)
+	if (endpoint_rest(ep, v6)->mode != FORWARD_TUNNEL)
 		return flow_move(ctx, p, &flow, ep, REASON_PLUMBED, v6);
 	return bundle_send_plain(ctx, p, &flow, ep, kind,
 				 kind == BUNDLE_SYN ? REASON_BUNDLED_SYN : REASON_BUNDLED_DATAGRAM, v6);

@@ -19,8 +19,8 @@
 	REASON(HANDSHAKE_ACK, unit, swallowed, "end of a handshake with the cookie; nothing to send yet") \
 	REASON(NOTICE, unit, swallowed, "notice of a host that lost mappings") \
 	REASON(UNIT_MALFORMED, unit, dropped, "headers that contradict themselves or the packet's length") \
-	REASON(UNIT_FRAGMENT, unit, dropped, "IP fragment") \
-	REASON(IP_OPTIONS, unit, dropped, "IP options or extension headers") \
+	REASON(UNIT_FRAGMENT, unit, dropped, "fragment of a SYN, of first data or of a protocol that is no service") \
+	REASON(IP_OPTIONS, unit, dropped, "more extension headers than are looked at, or some behind a fragment header") \
 	REASON(BAD_CHECKSUM, unit, dropped, "wrong TCP checksum in a packet that decides or answers") \
 	REASON(BAD_FLAGS, unit, dropped, "TCP flags that no stack sends together") \
 	REASON(NO_SERVICE, unit, dropped, "for a VIP, on a port that is no service") \
@@ -62,7 +62,20 @@
 	REASON(OUT_OTHER, host, passed, "leaves the host, and no connection of an endpoint of its own") \
 	REASON(RETURNED, unit, forwarded, "answer of half-NAT or NAT, turned back and sent to the client") \
 	REASON(TRANSLATION_TAKEN, unit, dropped, "half-NAT or NAT: another connection's answers have these addresses and ports") \
-	REASON(NO_NAT_PORT, unit, dropped, "NAT: no port of ours found for a new connection")
+	REASON(NO_NAT_PORT, unit, dropped, "NAT: no port of ours found for a new connection") \
+	REASON(ECHO_ANSWERED, unit, answered, "echo request to a VIP") \
+	REASON(ICMP_SENT, unit, forwarded, "ICMP error about a connection, sent to its host") \
+	REASON(ICMP_RETURNED, unit, forwarded, "ICMP error about a packet on its way to a host, sent to the client") \
+	REASON(ICMP_HANDED_ON, unit, forwarded, "ICMP error about no route of this unit's, sent to the next unit") \
+	REASON(ICMP_NO_ROUTE, unit, dropped, "ICMP error about no connection, as far as the units know") \
+	REASON(ICMP_STRANGE, unit, dropped, "ICMP error to a VIP that quotes none of its packets, or too little of one") \
+	REASON(ICMP_OTHER, unit, dropped, "ICMP for a VIP that is neither an echo request nor an error") \
+	REASON(NO_WAY_BACK, unit, dropped, "ICMP error for a client, but there is no default route") \
+	REASON(NEIGHBOUR, unit, passed, "neighbour discovery for a VIP, left to the unit's own stack") \
+	REASON(FRAGMENT_SENT, unit, forwarded, "fragment, sent along the route of its packet") \
+	REASON(TINY_FRAGMENT, unit, dropped, "first fragment without the whole TCP or UDP header, or one that hides it") \
+	REASON(LATER_FRAGMENT, unit, dropped, "later fragment whose first one was not seen, or sent") \
+	REASON(SOURCE_ROUTED, unit, dropped, "source route or routing header that names further hops")
 
 #define REASON_ENUM(name, where, outcome, text) REASON_##name,
 enum reason { REASONS(REASON_ENUM) REASON_COUNT };

@@ -1,51 +1,52 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What is no plain, whole TCP segment or UDP datagram: found out and ended here. */
+/* What is no plain, whole TCP segment or UDP datagram: found out here, and ended or sent where it is read. */
 #ifndef POINTSMAN_REST_H
 #define POINTSMAN_REST_H
 
 #include "base.h"
 #include "finish.h"
+#include "fragment.h"
+#include "ip_options.h"
+#include "notices.h"
 #include "packet.h"
 #include "portless.h"
 #include "service.h"
 
-/* Why the forwarder could not read it, should it be for one of our VIPs. */
-static __always_inline enum reason what4(const struct iphdr *ip)
+#define NO_PROGRAM PROGRAMS
+
+/* The program that reads what follows the IP header; NO_PROGRAM: none does. */
+static __always_inline __u32 reader4(const struct iphdr *ip)
 {
-	if (ip->version != 4 || ip->ihl < 5)
-		return REASON_UNIT_MALFORMED;
-	if (ip->ihl != 5)
-		return REASON_IP_OPTIONS;
+	if (ip->ihl > 5)
+		return PROGRAM_OPTIONS4;
 	if (ip->frag_off & bpf_htons(IP_FRAGMENT))
-		return REASON_UNIT_FRAGMENT;
-	return ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP ? REASON_UNIT_MALFORMED :
-									    REASON_NO_SERVICE;
+		return PROGRAM_FRAGMENT4;
+	return ip->protocol == IPPROTO_ICMP ? PROGRAM_ICMP4 : NO_PROGRAM;
 }
 
-static __always_inline enum reason what6(const struct ipv6hdr *ip)
+static __always_inline __u32 reader6(const struct ipv6hdr *ip, void *end)
 {
-	if (ip->version != 6)
-		return REASON_UNIT_MALFORMED;
-	switch (ip->nexthdr) {
-	case IPPROTO_FRAGMENT:
-		return REASON_UNIT_FRAGMENT;
-	case IPPROTO_HOPOPTS:
-	case IPPROTO_ROUTING:
-	case IPPROTO_DSTOPTS:
-		return REASON_IP_OPTIONS;
-	case IPPROTO_TCP:
-	case IPPROTO_UDP:
-		return REASON_UNIT_MALFORMED;
-	default:
-		return REASON_NO_SERVICE;
-	}
+	const struct fragment_header *fragment = (void *)(ip + 1);
+
+	if (is_extension(ip->nexthdr))
+		return PROGRAM_OPTIONS6;
+	if (ip->nexthdr == IPPROTO_FRAGMENT)
+		return (void *)(fragment + 1) <= end && !(fragment->offset & bpf_htons(IP6_OFFSET | IP6_MORE)) ?
+			       PROGRAM_OPTIONS6 : PROGRAM_FRAGMENT6;
+	return ip->nexthdr == IPPROTO_ICMPV6 ? PROGRAM_ICMP6 : NO_PROGRAM;
+}
+
+static __always_inline bool makes_sense(const struct packet *p, const bool v6)
+{
+	return v6 ? p->ip6->version == 6 : p->ip4->version == 4 && p->ip4->ihl >= 5;
 }
 
 static __always_inline int rest(struct xdp_md *ctx, const bool v6)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct packet p = { .eth = data };
-	enum reason why;
+	__u32 reader;
+	__u8 proto;
 
 	p.ip4 = v6 ? NULL : data + ETH_HLEN;
 	p.ip6 = v6 ? data + ETH_HLEN : NULL;
@@ -53,10 +54,23 @@ static __always_inline int rest(struct xdp_md *ctx, const bool v6)
 		return finish(REASON_NOT_OURS, XDP_PASS);
 	if (parse_portless(&p, data, end, v6))
 		return portless(ctx, &p, v6);
-	why = v6 ? what6(p.ip6) : what4(p.ip4);
-	if (!to_vip(&p, v6))
+	reader = v6 ? reader6(p.ip6, end) : reader4(p.ip4);
+	proto = v6 ? p.ip6->nexthdr : p.ip4->protocol;
+	if (!to_vip(&p, v6)) {
+		/* Routers and hosts tell us what became of tunnelled packets. */
+		if (to_tunnel(&p, v6) && makes_sense(&p, v6) && (reader == PROGRAM_ICMP4 || reader == PROGRAM_ICMP6))
+			bpf_tail_call(ctx, &programs, v6 ? PROGRAM_ICMP6 : PROGRAM_ICMP4);
 		return finish(REASON_NOT_OURS, XDP_PASS);
-	return why == REASON_NO_SERVICE ? no_service(&p, v6) : finish(why, XDP_DROP);
+	}
+	if (!makes_sense(&p, v6))
+		return finish(REASON_UNIT_MALFORMED, XDP_DROP);
+	if (reader != NO_PROGRAM) {
+		bpf_tail_call(ctx, &programs, reader);
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* Python fills the map before it attaches us */
+	}
+	if (proto == IPPROTO_TCP || proto == IPPROTO_UDP)
+		return finish(REASON_UNIT_MALFORMED, XDP_DROP);
+	return no_service(&p, v6);
 }
 
 #endif

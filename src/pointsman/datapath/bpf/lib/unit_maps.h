@@ -261,6 +261,83 @@ struct {
 	__type(value, __u32);
 } next_ids SEC(".maps");
 
+/* ids4, ids6: low bits of a tunnelled flow's id -> the bucket of flows4 or flows6 that has it.
+ * Owner: classifier. Life: until an id with the same low bits is given out; max_flows of them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} ids4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} ids6 SEC(".maps");
+
+/* peers4, peers6: enum peer -> next hop. Owner: Python (netlink routes and neighbours).
+ * Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PEERS);
+	__type(key, __u32);
+	__type(value, struct endpoint4);
+} peers4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PEERS);
+	__type(key, __u32);
+	__type(value, struct endpoint6);
+} peers6 SEC(".maps");
+
+struct fragment_key4 {
+	__be32 saddr;
+	__be32 daddr;
+	__be16 id;
+	__u16 proto;
+};
+
+struct fragment_key6 {
+	__be32 saddr[4];
+	__be32 daddr[4];
+	__be32 id;
+};
+
+/* Where a packet's first fragment went. */
+struct fragment_way {
+	__u32 endpoint;
+	__be32 id; /* what the fragments bear on the way; of IPv4 the first two bytes */
+	__u32 seen; /* tick of the first one */
+};
+
+/* fragments4, fragments6: a fragmented packet of a client -> where its first fragment went.
+ * Owner: fragment_first(). Life: LRU, max_fragments; FRAGMENT_TICKS. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct fragment_key4);
+	__type(value, struct fragment_way);
+} fragments4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct fragment_key6);
+	__type(value, struct fragment_way);
+} fragments6 SEC(".maps");
+
+/* fragment_ids: [0] = how many fragmented packets were given an id of ours; starts at random.
+ * Owner: fragment_first(). Life: as long as the unit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} fragment_ids SEC(".maps");
+
 /* traffic: endpoint -> what went that way.
  * Owner: forwarder, per CPU. Life: as long as the unit. */
 struct {
