@@ -455,6 +455,7 @@ class UnitFlag(IntFlag):
     CLASSIFIES = 1
     PASSES_OTHER_PORTS = 2
     TRANSLATES = 4
+    COUNTS_LIVE = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pointsman.classifier.choose import choosing_key, room_for
 from pointsman.classifier.port_ranges import port_prefixes
 from pointsman.classifier.rules import Compiled
 from pointsman.config.endpoints import decks
-from pointsman.config.model import Forward, OtherPorts, Role, Site, TableKind, Unit
+from pointsman.config.model import Choose, Forward, OtherPorts, Role, Site, TableKind, Unit
 from pointsman.datapath import abi
 from pointsman.datapath.flow_table import bucket_count
 from pointsman.datapath.rule_tables import words_needed
@@ -78,6 +78,8 @@ def unit_config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
     flags = abi.UnitFlag.CLASSIFIES if Role.CLASSIFIER in unit.roles else abi.UnitFlag(0)
     if site.other_ports is OtherPorts.PASS:
         flags |= abi.UnitFlag.PASSES_OTHER_PORTS
+    if any(pool.choose is Choose.TWO_CHOICES for pool in site.pools):
+        flags |= abi.UnitFlag.COUNTS_LIVE
     if translates(site):
         flags |= abi.UnitFlag.TRANSLATES
     buckets = bucket_count(unit.max_flows, per_cpu=unit.flow_table is TableKind.PER_CPU)

@@ -17,6 +17,7 @@
 #include "lib/unit_fragments.h"
 #include "lib/way_back.h"
 
+/* What has a live route goes on by it; all else is for one of the programs. */
 static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *end, const bool v6)
 {
 	union flow_key key;
@@ -28,27 +29,26 @@ static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *
 		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_REST6 : PROGRAM_REST4);
 		goto unfilled;
 	}
+	if (p.proto == IPPROTO_TCP && p.tcp->syn)
+		goto classify; /* be there a route or not */
 	flow_key_from(&key, &p, v6);
 	flow = flow_find(&key, v6);
-	now = flow ? tick_now() : 0; /* a call */
-	if (p.proto == IPPROTO_TCP) {
-		if (flow && !p.tcp->syn && !(flow->flags & FLOW_REOPENED) && flow_alive(flow, now)) {
-			if (flow->flags & FLOW_TRANSLATED)
-				goto translated;
-			return segment_send(ctx, &p, flow, now, v6);
-		}
-		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_CLASSIFY6 : PROGRAM_CLASSIFY4);
-	} else {
-		if (flow && flow_alive(flow, now)) {
-			if (flow->flags & FLOW_TRANSLATED)
-				goto translated;
-			return datagram_send(ctx, &p, flow, now, v6);
-		}
-		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_DATAGRAM6 : PROGRAM_DATAGRAM4);
+	if (!flow)
+		goto classify;
+	now = tick_now();
+	if (!flow_alive(flow, now) || flow->flags & FLOW_REOPENED)
+		goto classify;
+	if (flow->flags & FLOW_TRANSLATED) {
+		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_TRANSLATE6 : PROGRAM_TRANSLATE4);
+		goto unfilled;
 	}
-	goto unfilled;
-translated:
-	bpf_tail_call(ctx, &programs, v6 ? PROGRAM_TRANSLATE6 : PROGRAM_TRANSLATE4);
+	return p.proto == IPPROTO_TCP ? segment_send(ctx, &p, flow, now, v6) :
+					datagram_send(ctx, &p, flow, now, v6);
+classify:
+	if (p.proto == IPPROTO_TCP)
+		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_CLASSIFY6 : PROGRAM_CLASSIFY4);
+	else
+		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_DATAGRAM6 : PROGRAM_DATAGRAM4);
 unfilled:
 	return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* Python fills the map before it attaches us */
 }

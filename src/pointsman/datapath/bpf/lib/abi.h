@@ -280,6 +280,7 @@ enum unit_flag {
 	UNIT_CLASSIFIES = 1, /* it may bind connections to hosts, not only forward those it knows */
 	UNIT_PASSES_OTHER_PORTS = 2, /* what is for a VIP but no service goes to our own stack */
 	UNIT_TRANSLATES = 4, /* some service goes by half-NAT or NAT: answers come back to us */
+	UNIT_COUNTS_LIVE = 8, /* some pool chooses by live connections */
 };
 
 struct unit_config {

@@ -69,7 +69,8 @@ static __always_inline void bundle_set_attributes(struct bundle *b, const struct
 	}
 }
 
-/* The tag of a bundle that will carry a TCP or UDP packet, or its headers. */
+/* The tag of a bundle that will carry a TCP or UDP packet, or its headers. A datagram has no numbers
+ * for it to cover. */
 static __always_inline __u64 packet_tag(const struct packet *p, const struct bundle *b, const bool v6)
 {
 	bool tcp = p->proto == IPPROTO_TCP;
@@ -87,24 +88,13 @@ static __always_inline __u64 packet_tag(const struct packet *p, const struct bun
 	return tag_make(&t, b, v6);
 }
 
-/* The same of the frame's packet, which has been parsed before. */
-static __always_inline __u64 frame_tag(struct xdp_md *ctx, const struct bundle *b, const bool v6)
+/* The same of the frame's packet. A function of its own, for IPv6 leaves its callers no stack. */
+__noinline __u64 frame_tag6(struct xdp_md *ctx, const struct bundle *b)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct packet p;
 
-	return b && parse_plain(&p, data, end, v6) ? packet_tag(&p, b, v6) : 0;
-}
-
-/* Both are functions of their own, for the sake of their callers' stack. */
-__noinline __u64 frame_tag4(struct xdp_md *ctx, const struct bundle *b)
-{
-	return frame_tag(ctx, b, false);
-}
-
-__noinline __u64 frame_tag6(struct xdp_md *ctx, const struct bundle *b)
-{
-	return frame_tag(ctx, b, true);
+	return b && parse_plain(&p, data, end, true) ? packet_tag(&p, b, true) : 0;
 }
 
 /* Puts b, whose tag stands, in front of the first `inner` bytes of the packet, and sends it. ep: an
@@ -158,7 +148,7 @@ static __always_inline int bundle_send(struct xdp_md *ctx, struct packet *p, con
 	}
 	b->version = BUNDLE_VERSION;
 	b->endpoint = endpoint_rest(ep, v6)->id;
-	b->tag = v6 ? frame_tag6(ctx, b) : frame_tag4(ctx, b);
+	b->tag = v6 ? frame_tag6(ctx, b) : packet_tag(p, b, v6);
 	count_traffic(flow, p->ip_bytes, plumbed);
 	return bundle_out(ctx, ep, b, inner, reason, v6);
 }

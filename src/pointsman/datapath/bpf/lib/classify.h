@@ -33,7 +33,7 @@ static __always_inline int syn_send_again(struct xdp_md *ctx, struct packet *p, 
 
 static __always_inline int classify_plain(struct xdp_md *ctx, struct packet *p,
 					  const union flow_key *key, struct flow *flow,
-					  const struct service *service, const bool v6)
+					  const struct service *service, __u32 now, const bool v6)
 {
 	if (!p->tcp->syn)
 		return finish(REASON_NO_ROUTE, XDP_DROP);
@@ -42,7 +42,7 @@ static __always_inline int classify_plain(struct xdp_md *ctx, struct packet *p,
 	/* The host of an open flow tells an old SYN from a new one. */
 	if (flow && flow->state == FLOW_OPEN && endpoint_usable(flow->endpoint, v6))
 		return syn_send_again(ctx, p, flow, v6);
-	return plumb(ctx, p, key, service, service->pool, BUNDLE_SYN, v6);
+	return plumb(ctx, p, key, service, service->pool, BUNDLE_SYN, now, v6);
 }
 
 static __always_inline int answer_syn(struct xdp_md *ctx, struct packet *p, const union flow_key *key,
@@ -82,7 +82,7 @@ static __always_inline int classify_data(struct xdp_md *ctx, struct packet *p,
 	/* The slow path's door: what is undecided goes there once there is one. */
 	if (rules_judge(s, p->l4_header, p->l4_bytes, service, &pool) == UNDECIDED)
 		count_undecided(service);
-	return plumb(ctx, p, key, service, pool, BUNDLE_DATA, v6);
+	return plumb(ctx, p, key, service, pool, BUNDLE_DATA, tick_now(), v6);
 }
 
 static __always_inline int classify_inspected(struct xdp_md *ctx, struct packet *p,
@@ -112,6 +112,7 @@ static __always_inline int classify(struct xdp_md *ctx, const bool v6)
 	struct flow *flow;
 	union flow_key key;
 	struct packet p;
+	__u32 now;
 
 	if (!parse_plain(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6) ||
 	    p.proto != IPPROTO_TCP)
@@ -125,10 +126,11 @@ static __always_inline int classify(struct xdp_md *ctx, const bool v6)
 		return finish(REASON_BAD_FLAGS, XDP_DROP);
 	flow_key_from(&key, &p, v6);
 	flow = flow_find(&key, v6);
-	if (flow && !flow_alive(flow, tick_now()))
+	now = tick_now();
+	if (flow && !flow_alive(flow, now))
 		flow = NULL;
 	return service->inspect ? classify_inspected(ctx, &p, &key, flow, service, v6) :
-				  classify_plain(ctx, &p, &key, flow, service, v6);
+				  classify_plain(ctx, &p, &key, flow, service, now, v6);
 }
 
 #endif

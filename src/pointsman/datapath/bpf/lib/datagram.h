@@ -31,7 +31,7 @@ static __always_inline int datagram(struct xdp_md *ctx, const bool v6)
 	if (!(config.flags & UNIT_CLASSIFIES))
 		return finish(REASON_NO_ROUTE, XDP_DROP);
 	flow_key_from(&key, &p, v6);
-	return plumb(ctx, &p, &key, service, service->pool, BUNDLE_DATAGRAM, v6);
+	return plumb(ctx, &p, &key, service, service->pool, BUNDLE_DATAGRAM, tick_now(), v6);
 }
 
 #endif

@@ -133,6 +133,24 @@ __noinline __u32 deck_deal(__u32 pool_index, const union flow_key *key, bool v6)
 	return d.endpoint;
 }
 
+/* The next card of a deck that is dealt in turn, if its endpoint can be reached: nearly always, and
+ * so at hand. NO_CARD: ask deck_deal(). */
+static __always_inline __u32 deck_top(__u32 pool_index, const bool v6)
+{
+	struct pool *pool = bpf_map_lookup_elem(&pools, &pool_index);
+	struct deal d = { .pool = pool_index, .v6 = v6 };
+	struct pool deck;
+
+	if (!pool)
+		return NO_CARD;
+	*(__u64 *)&deck = *(volatile __u64 *)pool;
+	d.first = deck.first;
+	d.size = deck.deck; /* with CHOOSE_IN_TURN, 0, above it */
+	if (!d.size || deck.deck >> POOL_SIZE_BITS != CHOOSE_IN_TURN)
+		return NO_CARD;
+	return card_turn(&d, next_place(&d));
+}
+
 /* The endpoint for a connection with a service; or NO_CARD. Of a group: the one that has the
  * client's other flows, if it can be reached. */
 static __always_inline __u32 endpoint_choose(const struct service *service, __u32 pool,
@@ -142,8 +160,10 @@ static __always_inline __u32 endpoint_choose(const struct service *service, __u3
 	struct affinity *a;
 	__u32 endpoint;
 
-	if (!(service->flags & SERVICE_GROUP))
-		return deck_deal(pool, key, v6);
+	if (!(service->flags & SERVICE_GROUP)) {
+		endpoint = deck_top(pool, v6);
+		return endpoint == NO_CARD ? deck_deal(pool, key, v6) : endpoint;
+	}
 	a = affinity_find(client, service->id, v6);
 	if (a && tick_now() - a->seen <= config.life[FLOW_OPEN] && endpoint_usable(a->endpoint, v6)) {
 		a->seen = tick_now();

@@ -2,8 +2,9 @@
 /* How many connections each endpoint has, as far as packets of its clients tell (R-B12).
  *
  * A connection counts from its plumbing until its client's FIN or RST, and again if it turns out
- * that the RST was not the client's; anything but TCP, while it has a route. Those that end without a word are found by Python, which
- * counts the routes now and then and writes the difference into standings.
+ * that the RST was not the client's; anything but TCP, while it has a route. Those that end without
+ * a word are found by Python, which counts the routes now and then and writes the difference into
+ * standings. Where no pool asks for it, that count alone is there.
  */
 #ifndef POINTSMAN_LIVE_H
 #define POINTSMAN_LIVE_H
@@ -18,8 +19,11 @@ static __always_inline bool state_counts(__u8 state)
 
 static __always_inline void live_add(__u32 endpoint, __s32 number)
 {
-	__u32 *count = bpf_map_lookup_elem(&live, &endpoint);
+	__u32 *count;
 
+	if (!(config.flags & UNIT_COUNTS_LIVE)) /* an atomic step is dear */
+		return;
+	count = bpf_map_lookup_elem(&live, &endpoint);
 	if (count)
 		__sync_fetch_and_add(count, number);
 }

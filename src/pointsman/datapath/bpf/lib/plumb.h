@@ -42,9 +42,9 @@ static __always_inline __be32 ports_for(const struct packet *p, const struct end
 	return ep->mode == FORWARD_TUNNEL ? flow_id_next() : to.word;
 }
 
-static __always_inline void flow_begin(struct flow *flow, const struct service *service)
+static __always_inline void flow_begin(struct flow *flow, const struct service *service, __u32 now)
 {
-	flow->seen = tick_now();
+	flow->seen = now;
 	flow->rcv_wscale = service->rcv_wscale;
 	flow->service = service->id;
 	flow->flags = service->flags & SERVICE_GROUP ? FLOW_GROUPED : 0;
@@ -65,7 +65,7 @@ static __always_inline void flow_begin_tcp(struct flow *flow, const struct packe
 static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, const void **ep,
 				      const struct packet *p, const union flow_key *key,
 				      const struct service *service, __u32 pool, enum bundle_kind kind,
-				      const bool v6)
+				      __u32 now, const bool v6)
 {
 	const struct endpoint_rest *rest;
 	int why;
@@ -79,7 +79,7 @@ static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, con
 	rest = endpoint_rest(*ep, v6);
 	flow->flow_id = ports_for(p, rest);
 	flow->epoch = epoch_of(rest->host);
-	flow_begin(flow, service);
+	flow_begin(flow, service, now);
 	if (p->proto == IPPROTO_TCP)
 		flow_begin_tcp(flow, p, kind);
 	if (rest->mode == FORWARD_HALF_NAT || rest->mode == FORWARD_NAT) {
@@ -99,7 +99,7 @@ static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, con
 /* kind: BUNDLE_SYN or BUNDLE_DATAGRAM of a plain service, BUNDLE_DATA of an inspected one. */
 static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const union flow_key *key,
 				 const struct service *service, __u32 pool, enum bundle_kind kind,
-				 const bool v6)
+				 __u32 now, const bool v6)
 {
 	struct flow flow = {};
 	const void *ep = NULL;
@@ -107,7 +107,7 @@ static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const uni
 
 	if (kind != BUNDLE_DATAGRAM && p->ip_bytes + bundle_room(v6) > config.mtu)
 		return finish(REASON_TOO_BIG, XDP_DROP);
-	why = route_make(ctx, &flow, &ep, p, key, service, pool, kind, v6);
+	why = route_make(ctx, &flow, &ep, p, key, service, pool, kind, now, v6);
 	if (why != REASON_COUNT)
 		return finish(why, XDP_DROP);
 	if (kind == BUNDLE_DATA)

@@ -68,7 +68,7 @@ static __always_inline int portless_plumb(struct xdp_md *ctx, struct packet *p, 
 	ep = flow.endpoint == NO_CARD ? NULL : endpoint_get(flow.endpoint, v6);
 	if (!ep)
 		return finish(REASON_NO_HOST, XDP_DROP);
-	flow_begin(&flow, service);
+	flow_begin(&flow, service, tick_now());
 	if (endpoint_rest(ep, v6)->mode == FORWARD_HALF_NAT) {
 		flow.flags |= FLOW_TRANSLATED;
 		why = translation_open(ctx, key, &flow, v6);
