@@ -133,8 +133,8 @@ class UnitDatapath(Loaded):
         self.endpoints4 = Array(self.map("endpoints4"), RecordCodec(abi.Endpoint4))
         self.endpoints6 = Array(self.map("endpoints6"), RecordCodec(abi.Endpoint6))
         # Nobody reads these here: kept to be cleared, as raw bytes.
-        self.fragments4 = Hash(self.map("fragments4"), Raw(12), Raw(12))
-        self.fragments6 = Hash(self.map("fragments6"), Raw(36), Raw(12))
+        self.fragments4 = Hash(self.map("fragments4"), Raw(12), Raw(52))
+        self.fragments6 = Hash(self.map("fragments6"), Raw(36), Raw(52))
         self.peers4 = Array(self.map("peers4"), RecordCodec(abi.Endpoint4))
         self.peers6 = Array(self.map("peers6"), RecordCodec(abi.Endpoint6))
         self.host_numbers4 = Hash(self.map("host_numbers4"), Raw(4), number)

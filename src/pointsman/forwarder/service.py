@@ -101,6 +101,17 @@ class PeerTable:
             unit = next_unit(iter(others), hops)
             self._write_one(Peer.UNIT, *(unit or (away, None)))
 
+    def report(self, hops: Mapping[Address, NextHop | None]) -> dict[str, object]:
+        """Family to whether clients can be reached, and the unit that is handed errors to."""
+        found: dict[str, object] = {}
+        for version, others in self._successors.items():
+            unit = next_unit(iter(others), hops)
+            found[f"ipv{version}"] = {
+                "clients": hops.get(ANYWHERE[version]) is not None,
+                "unit": str(unit[0]) if unit else None,
+            }
+        return found
+
     def _write_one(self, peer: Peer, address: Address, hop: NextHop | None) -> None:
         known = hop or NextHop(0, bytes(6), bytes(6))
         nothing = bytes(len(address.packed))
@@ -181,6 +192,10 @@ class Forwarder:
             }
             for index, host in enumerate(self._site.hosts)
         }
+
+    def peers_report(self) -> dict[str, object]:
+        """Where ICMP errors can be sent that are not for hosts."""
+        return self._peers.report(self._peer_hops)
 
     def traffic_report(self) -> dict[str, dict[str, dict[str, int]]]:
         """Service and host to packets, bytes and connections, client to host, since the start."""

@@ -126,6 +126,7 @@ class _Daemon:
             "version": __version__,
             "pid": os.getpid(),
             "hosts": self.forwarder.hosts_report(),
+            "peers": self.forwarder.peers_report(),
             "traffic": self.forwarder.traffic_report(),
             "live": self.classifier.live_report(),
             "undecided": self.classifier.undecided_report(),

@@ -52,17 +52,27 @@ static __always_inline bool is_discovery(__u8 type, const bool v6)
 	return v6 && type >= ICMP6_ROUTER_SOLICIT && type <= ICMP6_REDIRECT;
 }
 
-/* A whole ICMP message to a VIP or to our tunnel address. */
+/* The end of a message that is cut off. */
+static __always_inline int malformed(void *data, void *end, const bool v6)
+{
+	struct packet p = { .ip4 = v6 ? NULL : data + ETH_HLEN, .ip6 = v6 ? data + ETH_HLEN : NULL };
+
+	return data + ETH_HLEN + ip_header_bytes(v6) <= end && to_vip(&p, v6) ?
+		       finish(REASON_UNIT_MALFORMED, XDP_DROP) : finish(REASON_NOT_OURS, XDP_PASS);
+}
+
+/* An ICMP message to a VIP, to our tunnel address, or perhaps about what half-NAT or NAT sent. */
 static __always_inline int icmp(struct xdp_md *ctx, const bool v6)
 {
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct packet p;
 	__u8 type;
 
-	if (!parse_icmp(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6))
-		return finish(REASON_UNIT_MALFORMED, XDP_DROP);
+	if (!parse_icmp(&p, data, end, v6))
+		return malformed(data, end, v6);
 	type = ((struct icmp_header *)p.l4)->type;
 	if (!to_vip(&p, v6))
-		return is_icmp_error(type, v6) ? tunnel_error(ctx, &p, v6) : finish(REASON_NOT_OURS, XDP_PASS);
+		return is_icmp_error(type, v6) ? way_error(ctx, &p, v6) : finish(REASON_NOT_OURS, XDP_PASS);
 	if (is_icmp_error(type, v6))
 		return vip_error(ctx, &p, 0, v6);
 	if (type == (v6 ? ICMP6_ECHO : ICMP4_ECHO))

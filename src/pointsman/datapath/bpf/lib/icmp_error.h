@@ -6,6 +6,7 @@
  *   beyond the client's  VIP             VIP -> client               to the host: whole in a bundle (tunnel),
  *   router                                                           as it is (layer 2), turned (NAT)
  *   beyond our router    tunnel address  tunnel address -> host      to the client, the quote turned back
+ *   (half-NAT, NAT)      client, or us   client, or us -> endpoint   the same
  *
  * The first kind comes to whatever unit the router's hash of its addresses names. A unit that does not
  * know the flow hands the error on, unit by unit, until one does or all have been asked.
@@ -20,7 +21,9 @@
 #include "flow.h"
 #include "flow_ids.h"
 #include "move.h"
+#include "notices.h"
 #include "packet.h"
+#include "translate.h"
 #include "trim.h"
 #include "unit_quote.h"
 
@@ -28,6 +31,7 @@
 struct error {
 	struct quote quote;
 	union flow_key to; /* what the quoted packet shall be */
+	union flow_key client; /* the client's key of the flow */
 	union flow_key outer; /* the message's own addresses, as they shall be */
 	__u8 tail[TRIM_MOST]; /* what is cut off the message */
 };
@@ -119,15 +123,13 @@ static __always_inline void error_readdress(struct packet *p, const void *addres
 	icmp->check = csum_apply(icmp->check, csum_fold(sum));
 }
 
-/* Sends it on to a neighbour. out: an endpoint or a peer. */
+/* Sends it on to a neighbour. macs: destination and source. */
 static __always_inline int error_move(struct xdp_md *ctx, struct packet *p, const void *addresses, __u32 sum,
-				      const void *out, enum reason reason, const bool v6)
+				      const __u8 *macs, __u32 ifindex, enum reason reason, const bool v6)
 {
-	const struct endpoint_rest *rest = endpoint_rest(out, v6);
-
 	error_readdress(p, addresses, sum, v6);
-	__builtin_memcpy(p->eth->h_dest, rest->dmac, 2 * ETH_ALEN);
-	return finish(reason, send(ctx, rest->ifindex));
+	__builtin_memcpy(p->eth->h_dest, macs, 2 * ETH_ALEN);
+	return finish(reason, send(ctx, ifindex));
 }
 
 static __always_inline bool hops_left(const struct packet *p, const bool v6)
@@ -139,37 +141,26 @@ static __always_inline bool hops_left(const struct packet *p, const bool v6)
 static __always_inline int error_translate(struct xdp_md *ctx, struct packet *p, struct error *e,
 					   const struct flow *flow, const void *ep, const bool v6)
 {
-	const struct endpoint4 *ep4 = ep;
-	const struct endpoint6 *ep6 = ep;
-	bool nat = endpoint_rest(ep, v6)->mode == FORWARD_NAT;
-	union {
-		__be32 word;
-		__be16 half[2];
-	} ports = { .word = flow->flow_id };
+	const struct endpoint_rest *rest = endpoint_rest(ep, v6);
+	bool nat = rest->mode == FORWARD_NAT;
 	__u32 sum = 0;
 
+	e->client = e->to;
+	back_key(&e->to, &e->client, ep, flow->flow_id, v6);
 	if (v6) {
-		__builtin_memcpy(e->to.v6.saddr, ep6->addr, 16);
-		__builtin_memcpy(e->to.v6.daddr, nat ? ep6->source : e->quote.key.v6.daddr, 16);
-		e->to.v6.sport = ports.half[1];
-		e->to.v6.dport = ports.half[0];
-		__builtin_memcpy(e->outer.v6.saddr, nat ? (void *)ep6->source : (void *)&p->ip6->saddr, 16);
-		__builtin_memcpy(e->outer.v6.daddr, ep6->addr, 16);
+		__builtin_memcpy(e->outer.v6.saddr, nat ? (void *)e->to.v6.daddr : (void *)&p->ip6->saddr, 16);
+		__builtin_memcpy(e->outer.v6.daddr, e->to.v6.saddr, 16);
 	} else {
-		e->to.v4.saddr = ep4->addr;
-		e->to.v4.daddr = nat ? ep4->source : e->quote.key.v4.daddr;
-		e->to.v4.sport = ports.half[1];
-		e->to.v4.dport = ports.half[0];
-		e->outer.v4.saddr = nat ? ep4->source : p->ip4->saddr;
-		e->outer.v4.daddr = ep4->addr;
+		e->outer.v4.saddr = nat ? e->to.v4.daddr : p->ip4->saddr;
+		e->outer.v4.daddr = e->to.v4.saddr;
 	}
 	if (!quote_turn(ctx, &e->quote, &e->to, &sum, v6) ||
 	    !parse_icmp(p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
-	return error_move(ctx, p, &e->outer, sum, ep, REASON_ICMP_SENT, v6);
+	return error_move(ctx, p, &e->outer, sum, rest->dmac, rest->ifindex, REASON_ICMP_SENT, v6);
 }
 
-static __always_inline bool quotes_vip(const struct packet *p, const struct quote *q, const bool v6)
+static __always_inline bool quotes_receiver(const struct packet *p, const struct quote *q, const bool v6)
 {
 	return v6 ? !__builtin_memcmp(&p->ip6->daddr, q->key.v6.saddr, 16) : p->ip4->daddr == q->key.v4.saddr;
 }
@@ -182,7 +173,7 @@ static __always_inline int vip_error(struct xdp_md *ctx, struct packet *p, __u8 
 	struct flow *flow;
 	const void *ep;
 
-	if (!e || !quote_read(ctx, p, &e->quote, v6) || !quotes_vip(p, &e->quote, v6))
+	if (!e || !quote_read(ctx, p, &e->quote, v6) || !quotes_receiver(p, &e->quote, v6))
 		return finish(REASON_ICMP_STRANGE, XDP_DROP);
 	quote_reversed(&e->quote, &e->to, v6);
 	flow = flow_find(&e->to, v6);
@@ -198,8 +189,8 @@ static __always_inline int vip_error(struct xdp_md *ctx, struct packet *p, __u8 
 		return finish(REASON_TTL_EXPIRED, XDP_DROP);
 	if (endpoint_rest(ep, v6)->mode != FORWARD_L2)
 		return error_translate(ctx, p, e, flow, ep, v6);
-	return error_move(ctx, p, v6 ? (void *)&p->ip6->saddr : (void *)&p->ip4->saddr, 0, ep, REASON_ICMP_SENT,
-			  v6);
+	return error_move(ctx, p, v6 ? (void *)&p->ip6->saddr : (void *)&p->ip4->saddr, 0,
+			  endpoint_rest(ep, v6)->dmac, endpoint_rest(ep, v6)->ifindex, REASON_ICMP_SENT, v6);
 }
 
 /* The addresses that such an error has on its way to the client: the VIP's name, the client. */
@@ -214,32 +205,59 @@ static __always_inline void client_addresses(union flow_key *outer, const union 
 	}
 }
 
-/* An error to our tunnel address: about something on its way to a host, or none of our business. */
-static __always_inline int tunnel_error(struct xdp_md *ctx, struct packet *p, const bool v6)
+/* Sends an error to the client whose packet, as he sent it, is e->to. */
+static __always_inline int error_return(struct xdp_md *ctx, struct packet *p, struct error *e, const __u8 *macs,
+					__u32 ifindex, const bool v6)
 {
-	struct error *e = error_get();
-	const void *slot, *ep, *way;
 	__u32 sum = 0;
+
+	if (!hops_left(p, v6))
+		return finish(REASON_TTL_EXPIRED, XDP_DROP);
+	client_addresses(&e->outer, &e->to, v6);
+	if (!quote_turn(ctx, &e->quote, &e->to, &sum, v6) ||
+	    !parse_icmp(p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6))
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+	return error_move(ctx, p, &e->outer, sum, macs, ifindex, REASON_ICMP_RETURNED, v6);
+}
+
+/* About something in the tunnel. */
+static __always_inline int tunnel_error(struct xdp_md *ctx, struct packet *p, struct error *e, const bool v6)
+{
+	const void *slot, *ep, *way;
 	__be32 flow_id;
 
-	if (!e || !quote_read(ctx, p, &e->quote, v6) || !quotes_vip(p, &e->quote, v6))
-		return finish(REASON_NOT_OURS, XDP_PASS);
 	__builtin_memcpy(&flow_id, v6 ? &e->quote.key.v6.sport : &e->quote.key.v4.sport, sizeof(flow_id));
 	slot = flow_by_id(flow_id, v6);
 	ep = slot ? endpoint_get(slot_flow((void *)slot, v6)->endpoint, v6) : NULL;
 	if (!ep || endpoint_rest(ep, v6)->mode != FORWARD_TUNNEL)
 		return finish(REASON_ICMP_NO_ROUTE, XDP_DROP);
-	if (!hops_left(p, v6))
-		return finish(REASON_TTL_EXPIRED, XDP_DROP);
 	way = peer_get(PEER_CLIENTS, v6);
 	if (!way)
 		return finish(REASON_NO_WAY_BACK, XDP_DROP);
 	__builtin_memcpy(&e->to, slot, v6 ? sizeof(e->to.v6) : sizeof(e->to.v4));
-	client_addresses(&e->outer, &e->to, v6);
-	if (!quote_turn(ctx, &e->quote, &e->to, &sum, v6) ||
-	    !parse_icmp(p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6))
-		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
-	return error_move(ctx, p, &e->outer, sum, way, REASON_ICMP_RETURNED, v6);
+	return error_return(ctx, p, e, endpoint_rest(way, v6)->dmac, endpoint_rest(way, v6)->ifindex, v6);
+}
+
+/* About something that was on its way to an endpoint, if anything of ours. */
+static __always_inline int way_error(struct xdp_md *ctx, struct packet *p, const bool v6)
+{
+	struct error *e = error_get();
+	const struct translation4 *t4;
+	const struct translation6 *t6;
+	const void *t;
+
+	if (!e || !quote_read(ctx, p, &e->quote, v6) || !quotes_receiver(p, &e->quote, v6))
+		return finish(REASON_NOT_OURS, XDP_PASS);
+	if (to_tunnel(p, v6))
+		return tunnel_error(ctx, p, e, v6);
+	quote_reversed(&e->quote, &e->to, v6);
+	t = translation_find(&e->to, v6);
+	t4 = t;
+	t6 = t;
+	if (!t)
+		return finish(REASON_NOT_OURS, XDP_PASS);
+	__builtin_memcpy(&e->to, t, v6 ? sizeof(e->to.v6) : sizeof(e->to.v4));
+	return error_return(ctx, p, e, v6 ? t6->dmac : t4->dmac, v6 ? t6->ifindex : t4->ifindex, v6);
 }
 
 #endif

@@ -41,6 +41,19 @@ static __always_inline bool makes_sense(const struct packet *p, const bool v6)
 	return v6 ? p->ip6->version == 6 : p->ip4->version == 4 && p->ip4->ihl >= 5;
 }
 
+/* Whether something that is for no VIP may have to do with what we sent: an ICMP error about it, or,
+ * by half-NAT and NAT, a fragment of an answer to it. */
+static __always_inline bool may_concern_us(const struct packet *p, __u32 reader, const bool v6)
+{
+	bool translates = config.flags & UNIT_TRANSLATES;
+
+	if (!makes_sense(p, v6))
+		return false;
+	if (reader == (v6 ? PROGRAM_ICMP6 : PROGRAM_ICMP4))
+		return translates || to_tunnel(p, v6);
+	return translates && reader == (v6 ? PROGRAM_FRAGMENT6 : PROGRAM_FRAGMENT4);
+}
+
 static __always_inline int rest(struct xdp_md *ctx, const bool v6)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -57,9 +70,8 @@ static __always_inline int rest(struct xdp_md *ctx, const bool v6)
 	reader = v6 ? reader6(p.ip6, end) : reader4(p.ip4);
 	proto = v6 ? p.ip6->nexthdr : p.ip4->protocol;
 	if (!to_vip(&p, v6)) {
-		/* Routers and hosts tell us what became of tunnelled packets. */
-		if (to_tunnel(&p, v6) && makes_sense(&p, v6) && (reader == PROGRAM_ICMP4 || reader == PROGRAM_ICMP6))
-			bpf_tail_call(ctx, &programs, v6 ? PROGRAM_ICMP6 : PROGRAM_ICMP4);
+		if (may_concern_us(&p, reader, v6))
+			bpf_tail_call(ctx, &programs, reader);
 		return finish(REASON_NOT_OURS, XDP_PASS);
 	}
 	if (!makes_sense(&p, v6))

@@ -18,6 +18,7 @@
 #include "packet.h"
 #include "plumb.h"
 #include "service.h"
+#include "way_back.h"
 
 #define FRAGMENT_TICKS 28 /* 30 s, as long as stacks wait for the rest of a packet */
 #define IP_LONGEST 65535
@@ -36,6 +37,7 @@ struct fragment_work {
 	struct fragment fragment;
 	union flow_key key;
 	struct flow flow;
+	struct fragment_way way;
 };
 
 /* fragment_works: [0] = this CPU's. Owner: the program that runs. Life: one packet. */
@@ -104,12 +106,19 @@ static __always_inline bool fragment_parse(struct packet *p, struct fragment *f,
 	return f->offset + p->l4_bytes <= IP_LONGEST - ip_header_bytes(v6) && !(f->more && p->l4_bytes % 8);
 }
 
-static __always_inline bool fragment_remember(const struct fragment *f, __u32 endpoint, __be32 id, const bool v6)
+static __always_inline bool fragment_remember(struct fragment_work *w, __u32 endpoint, __be32 id, const bool v6)
 {
-	struct fragment_way way = { .endpoint = endpoint, .id = id, .seen = tick_now() };
+	struct fragment *f = &w->fragment;
 
-	return !(v6 ? bpf_map_update_elem(&fragments6, &f->key6, &way, BPF_ANY) :
-		      bpf_map_update_elem(&fragments4, &f->key4, &way, BPF_ANY));
+	w->way.endpoint = endpoint;
+	w->way.id = id;
+	w->way.seen = tick_now();
+	if (v6)
+		w->way.back6 = w->key.v6;
+	else
+		w->way.back4 = w->key.v4;
+	return !(v6 ? bpf_map_update_elem(&fragments6, &f->key6, &w->way, BPF_ANY) :
+		      bpf_map_update_elem(&fragments4, &f->key4, &w->way, BPF_ANY));
 }
 
 /* NULL if the first one was not seen of late. */
@@ -192,12 +201,12 @@ static __always_inline int fragment_teach(struct xdp_md *ctx, struct packet *p, 
 }
 
 /* Sends a first fragment along its route, so that others can follow. */
-static __always_inline int fragment_send(struct xdp_md *ctx, struct packet *p, const struct fragment *f,
+static __always_inline int fragment_send(struct xdp_md *ctx, struct packet *p, struct fragment_work *w,
 					 const struct flow *flow, const void *ep, enum reason reason, const bool v6)
 {
-	__be32 id = fragment_id_for(f, endpoint_rest(ep, v6), v6);
+	__be32 id = fragment_id_for(&w->fragment, endpoint_rest(ep, v6), v6);
 
-	if (!fragment_remember(f, flow->endpoint, id, v6))
+	if (!fragment_remember(w, flow->endpoint, id, v6))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
 	fragment_set_id(p, id, v6);
 	return flow_move(ctx, p, flow, ep, reason, v6);
@@ -221,7 +230,19 @@ static __always_inline int fragment_plumb(struct xdp_md *ctx, struct packet *p, 
 		return finish(why, XDP_DROP);
 	if (endpoint_rest(ep, v6)->mode == FORWARD_TUNNEL)
 		return fragment_teach(ctx, p, &w->flow, ep, true, v6);
-	return fragment_send(ctx, p, &w->fragment, &w->flow, ep, REASON_PLUMBED, v6);
+	return fragment_send(ctx, p, w, &w->flow, ep, REASON_PLUMBED, v6);
+}
+
+/* The first fragment of an endpoint's answer by half-NAT or NAT. Many endpoints speak in the VIP's name. */
+static __always_inline int fragment_return(struct xdp_md *ctx, struct packet *p, struct fragment_work *w,
+					   void *translation, const bool v6)
+{
+	__be32 id = fragment_id_next();
+
+	if (!fragment_remember(w, FRAGMENT_RETURNS, id, v6))
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
+	fragment_set_id(p, id, v6);
+	return translate_back(ctx, p, translation, true, v6);
 }
 
 static __always_inline int fragment_first(struct xdp_md *ctx, struct packet *p, struct fragment_work *w,
@@ -230,23 +251,30 @@ static __always_inline int fragment_first(struct xdp_md *ctx, struct packet *p, 
 	__u32 now = tick_now();
 	struct flow *flow;
 	const void *ep;
+	void *t;
 
 	flow_key_from(&w->key, p, v6);
 	flow = flow_find(&w->key, v6);
-	if (!flow || !flow_alive(flow, now))
-		return fragment_plumb(ctx, p, w, v6);
+	if (!flow || !flow_alive(flow, now)) {
+		t = config.flags & UNIT_TRANSLATES ? translation_find(&w->key, v6) : NULL;
+		return t ? fragment_return(ctx, p, w, t, v6) : fragment_plumb(ctx, p, w, v6);
+	}
 	if (p->proto == IPPROTO_TCP && (p->tcp->syn || repeats_first(flow, p)))
 		return finish(REASON_UNIT_FRAGMENT, XDP_DROP);
 	ep = endpoint_get(flow->endpoint, v6);
 	if (!ep)
 		return finish(REASON_NO_HOST, XDP_DROP);
+	if (flow->flags & FLOW_TRANSLATED && !translation_hold(ctx, &w->key, flow, ep, v6)) {
+		flow_delete(&w->key, v6);
+		return finish(REASON_TRANSLATION_TAKEN, XDP_DROP);
+	}
 	if (p->proto == IPPROTO_TCP)
 		flow_advance(flow, p, now, v6);
 	else
 		flow_touch(flow, p, now, v6);
 	if (must_teach(flow, ep, v6))
 		return fragment_teach(ctx, p, flow, ep, false, v6);
-	return fragment_send(ctx, p, &w->fragment, flow, ep, REASON_FRAGMENT_SENT, v6);
+	return fragment_send(ctx, p, w, flow, ep, REASON_FRAGMENT_SENT, v6);
 }
 
 /* Turns a later fragment's addresses as its first one's. */
@@ -269,22 +297,45 @@ static __always_inline void fragment_turn(struct packet *p, const void *ep, cons
 	ip->check = csum_apply(ip->check, csum_fold(csum_add_block(sum, &ip->saddr, 8)));
 }
 
-static __always_inline int fragment_later(struct xdp_md *ctx, struct packet *p, const struct fragment *f,
+/* A later fragment of an endpoint's answer. */
+static __always_inline int fragment_later_return(struct xdp_md *ctx, struct packet *p,
+						 const struct fragment_way *way, const bool v6)
+{
+	const void *t = v6 ? bpf_map_lookup_elem(&returns6, &way->back6) :
+			     bpf_map_lookup_elem(&returns4, &way->back4);
+	const struct translation4 *t4 = t;
+	const struct translation6 *t6 = t;
+
+	if (!t)
+		return finish(REASON_LATER_FRAGMENT, XDP_DROP);
+	fragment_set_id(p, way->id, v6);
+	if (v6)
+		answer_turn6(p, t6);
+	else
+		answer_turn4(p, t4);
+	return finish(REASON_RETURNED, send(ctx, v6 ? t6->ifindex : t4->ifindex));
+}
+
+static __always_inline int fragment_later(struct xdp_md *ctx, struct packet *p, struct fragment_work *w,
 					  const bool v6)
 {
-	const struct fragment_way *way = fragment_recall(f, v6);
-	const void *ep = way ? endpoint_get(way->endpoint, v6) : NULL;
-	struct flow flow = {};
+	const struct fragment_way *way = fragment_recall(&w->fragment, v6);
+	const void *ep;
 
-	if (!ep)
-		return finish(REASON_LATER_FRAGMENT, XDP_DROP);
+	if (!way)
+		return to_vip(p, v6) ? finish(REASON_LATER_FRAGMENT, XDP_DROP) : finish(REASON_NOT_OURS, XDP_PASS);
 	if ((v6 ? p->ip6->hop_limit : p->ip4->ttl) <= 1)
 		return finish(REASON_TTL_EXPIRED, XDP_DROP);
+	if (way->endpoint == FRAGMENT_RETURNS)
+		return fragment_later_return(ctx, p, way, v6);
+	ep = endpoint_get(way->endpoint, v6);
+	if (!ep)
+		return finish(REASON_NO_HOST, XDP_DROP);
 	fragment_set_id(p, way->id, v6);
 	fragment_turn(p, ep, v6);
 	__builtin_memcpy(p->eth->h_dest, endpoint_rest(ep, v6)->dmac, 2 * ETH_ALEN);
-	flow.endpoint = way->endpoint;
-	count_traffic(&flow, p->ip_bytes, false);
+	w->flow.endpoint = way->endpoint;
+	count_traffic(&w->flow, p->ip_bytes, false);
 	return finish(REASON_FRAGMENT_SENT, send(ctx, endpoint_rest(ep, v6)->ifindex));
 }
 
@@ -301,28 +352,37 @@ static __always_inline bool fragment_has_header(struct packet *p, void *end)
 	return p->l4_header <= p->l4_bytes;
 }
 
-/* A fragment for a VIP, behind a bare IP header. */
+/* The end of one that can't be sent on; it may be none of ours. */
+static __always_inline int fragment_end(const struct packet *p, enum reason why, const bool v6)
+{
+	return to_vip(p, v6) ? finish(why, XDP_DROP) : finish(REASON_NOT_OURS, XDP_PASS);
+}
+
+/* A fragment behind a bare IP header: for a VIP, or perhaps an answer of half-NAT or NAT. */
 static __always_inline int fragment(struct xdp_md *ctx, const bool v6)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct fragment_work *w = fragment_work_get();
-	struct fragment *f = &w->fragment;
 	struct packet p;
 
-	if (!w || !fragment_parse(&p, f, data, end, v6))
-		return finish(REASON_UNIT_MALFORMED, XDP_DROP);
+	if (!w || data + ETH_HLEN + ip_header_bytes(v6) > end)
+		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* whoever calls has looked */
+	p.ip4 = v6 ? NULL : data + ETH_HLEN;
+	p.ip6 = v6 ? data + ETH_HLEN : NULL;
+	if (!fragment_parse(&p, &w->fragment, data, end, v6))
+		return fragment_end(&p, REASON_UNIT_MALFORMED, v6);
 	if (p.proto != IPPROTO_TCP && p.proto != IPPROTO_UDP)
-		return finish(REASON_UNIT_FRAGMENT, XDP_DROP);
+		return fragment_end(&p, REASON_UNIT_FRAGMENT, v6);
 	/* One that would overwrite the flags of a TCP header hides what is in it (RFC 3128). */
-	if (f->offset && f->offset < p.l4_header)
-		return finish(REASON_TINY_FRAGMENT, XDP_DROP);
-	if (f->offset)
-		return fragment_later(ctx, &p, f, v6);
-	fragment_forget(f, v6);
+	if (w->fragment.offset && w->fragment.offset < p.l4_header)
+		return fragment_end(&p, REASON_TINY_FRAGMENT, v6);
+	if (w->fragment.offset)
+		return fragment_later(ctx, &p, w, v6);
+	fragment_forget(&w->fragment, v6);
 	if (!fragment_has_header(&p, end))
-		return finish(REASON_TINY_FRAGMENT, XDP_DROP);
+		return fragment_end(&p, REASON_TINY_FRAGMENT, v6);
 	if (p.proto == IPPROTO_UDP && bpf_ntohs(p.udp->len) < sizeof(struct udphdr))
-		return finish(REASON_UNIT_MALFORMED, XDP_DROP);
+		return fragment_end(&p, REASON_UNIT_MALFORMED, v6);
 	return fragment_first(ctx, &p, w, v6);
 }
 

@@ -307,13 +307,18 @@ struct fragment_key6 {
 };
 
 /* Where a packet's first fragment went. */
+#define FRAGMENT_RETURNS ~0U
 struct fragment_way {
-	__u32 endpoint;
+	__u32 endpoint; /* FRAGMENT_RETURNS: it is an endpoint's answer */
 	__be32 id; /* what the fragments bear on the way; of IPv4 the first two bytes */
 	__u32 seen; /* tick of the first one */
+	union { /* key in returns4 or returns6 of an answer */
+		struct flow_key4 back4;
+		struct flow_key6 back6;
+	};
 };
 
-/* fragments4, fragments6: a fragmented packet of a client -> where its first fragment went.
+/* fragments4, fragments6: a fragmented packet -> where its first fragment went.
  * Owner: fragment_first(). Life: LRU, max_fragments; FRAGMENT_TICKS. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
