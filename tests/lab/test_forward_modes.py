@@ -160,15 +160,28 @@ def test_dns(lab: Lab, counts: Packets, way: str, version: int) -> None:
     assert outcomes["returned"] == (way in THROUGH_THE_UNIT)
 
 
-@pytest.mark.parametrize("way", ["tunnel", "l2"])
+@EVERY_WAY
 @FAMILIES
-def test_dns_answer_in_fragments(lab: Lab, way: str, version: int) -> None:
-    """It passes no unit."""
+def test_dns_answer_in_fragments(lab: Lab, counts: Packets, way: str, version: int) -> None:
     out = dig(lab, way, version, "+bufsize=4096", "+ignore", "big.lab.test", "TXT")
     assert " tc" not in out
     size = re.search(r"MSG SIZE  rcvd: (\d+)", out)
     assert size is not None, out
     assert int(size[1]) > 1500
+    assert counts.outcomes("u1")["returned"] == (2 if way in THROUGH_THE_UNIT else 0)
+
+
+@EVERY_WAY
+@FAMILIES
+def test_datagrams_in_fragments(lab: Lab, counts: Packets, way: str, version: int) -> None:
+    """Both fragments of each arrive, and nothing else is lost."""
+    length = ("--length", "2400")
+    end = iperf3(lab, way, version, "--udp", "--bitrate", "20M", "--bytes", "1M", *length)
+    assert end["sum"]["packets"] > 400
+    assert end["sum"]["lost_percent"] < 10
+    outcomes = counts.outcomes("u1")
+    assert outcomes["fragment_sent"] >= 2 * end["sum"]["packets"]
+    assert outcomes["later_fragment"] == 0
 
 
 def iperf3(lab: Lab, way: str, version: int, *options: str) -> Any:
