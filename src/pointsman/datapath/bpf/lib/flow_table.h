@@ -17,7 +17,7 @@
 #include "live.h"
 #include "packet.h"
 
-#define LOCK_TRIES 1024 /* each some ns; a holder needs about 50 */
+#define LOCK_TRIES 128 /* each some ns; a holder needs about 50 */
 #define FREE_PRINT 0
 #define AGE_DEAD (2U << 30) /* more than any number of ticks */
 #define AGE_OPENING (1U << 30)
