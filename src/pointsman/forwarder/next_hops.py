@@ -34,9 +34,15 @@ def ways(hosts: list[Host]) -> Iterator[Way]:
 
 
 def next_hops(
-    routes: Mapping[W, Route | None], neighbours: Neighbours, macs: Mapping[int, bytes]
+    routes: Mapping[W, Route | None],
+    neighbours: Neighbours,
+    macs: Mapping[int, bytes],
+    carriers: Mapping[int, int],
 ) -> dict[W, NextHop | None]:
-    """The next hop of each way, whatever names it; None where there is no route or no answer."""
+    """The next hop of each way, whatever names it; None where there is no route or no answer.
+
+    `carriers`: VLAN interface to the one that frames leave by; the program puts the tags on.
+    """
     found: dict[W, NextHop | None] = {}
     for way, route in routes.items():
         found[way] = None
@@ -44,5 +50,6 @@ def next_hops(
             continue
         dmac = neighbours.get((route.ifindex, route.neighbour))
         if dmac is not None:
-            found[way] = NextHop(route.ifindex, dmac, macs[route.ifindex])
+            ifindex = carriers.get(route.ifindex, route.ifindex)
+            found[way] = NextHop(ifindex, dmac, macs[route.ifindex])
     return found

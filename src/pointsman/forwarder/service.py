@@ -153,13 +153,13 @@ class Forwarder:
         routes = {way: self._netlink.route_to(way[1]) for way in ways(self._site.hosts)}
         peers = self._peers.routes(self._netlink)
         self._manage({route for route in (*routes.values(), *peers.values()) if route})
-        neighbours, macs = self._netlink.neighbours(), self._netlink.macs()
-        hops = next_hops(routes, neighbours, macs)
+        network = self._netlink.neighbours(), self._netlink.macs(), self._netlink.carriers()
+        hops = next_hops(routes, *network)
         for way, hop in hops.items():
             if way not in self._hops or hop != self._hops[way]:
                 self._write(way, hop)
         self._hops = hops
-        peer_hops = next_hops(peers, neighbours, macs)
+        peer_hops = next_hops(peers, *network)
         if peer_hops != self._peer_hops:
             self._peers.write(peer_hops)
         self._peer_hops = peer_hops

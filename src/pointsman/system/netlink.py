@@ -74,6 +74,16 @@ class Netlink:
             if (mac := link.get_attr("IFLA_ADDRESS")) and link["flags"] & 1 and len(mac) == 17
         }
 
+    def carriers(self) -> dict[int, int]:
+        """VLAN interface to the interface whose frames bear its tags."""
+        below = {
+            link["index"]: link.get_attr("IFLA_LINK")
+            for link in self._ipr.get_links()
+            if (info := link.get_attr("IFLA_LINKINFO"))
+            and info.get_attr("IFLA_INFO_KIND") == "vlan"
+        }
+        return {index: below.get(lower, lower) for index, lower in below.items()}
+
     def add_address(self, ifindex: int, address: Address) -> bool:
         """Adds it as a host address; False if the interface has it already.
 

@@ -26,14 +26,20 @@ def test_a_way_for_every_address_of_every_host() -> None:
 
 
 def test_host_on_the_link() -> None:
-    found = next_hops({WAY: Route(3, H1)}, {(3, H1): MAC}, MACS)
+    found = next_hops({WAY: Route(3, H1)}, {(3, H1): MAC}, MACS, {})
     assert found == {WAY: NextHop(ifindex=3, dmac=MAC, smac=OWN_MAC)}
 
 
 def test_host_behind_a_gateway() -> None:
     neighbours = {(4, GATEWAY): GATEWAY_MAC, (4, H1): MAC}
-    found = next_hops({WAY: Route(4, GATEWAY)}, neighbours, MACS)
+    found = next_hops({WAY: Route(4, GATEWAY)}, neighbours, MACS, {})
     assert found == {WAY: NextHop(ifindex=4, dmac=GATEWAY_MAC, smac=OTHER_MAC)}
+
+
+def test_host_in_a_vlan() -> None:
+    """The program puts the tag on, so frames leave by the interface below."""
+    found = next_hops({WAY: Route(4, H1)}, {(4, H1): MAC}, MACS, {4: 3})
+    assert found == {WAY: NextHop(ifindex=3, dmac=MAC, smac=OTHER_MAC)}
 
 
 @pytest.mark.parametrize(
@@ -48,12 +54,12 @@ def test_host_behind_a_gateway() -> None:
     ids=["no route", "no answer", "other link", "gateway silent", "interface down"],
 )
 def test_no_next_hop(route: Route | None, neighbours: Neighbours) -> None:
-    assert next_hops({WAY: route}, neighbours, MACS) == {WAY: None}
+    assert next_hops({WAY: route}, neighbours, MACS, {}) == {WAY: None}
 
 
 def test_one_way_lost_leaves_the_others() -> None:
     routes: dict[Way, Route | None] = {WAY: Route(3, H1), (0, H1_6): None, (1, H2): Route(3, H2)}
-    found = next_hops(routes, {(3, H1): MAC, (3, H2): GATEWAY_MAC}, MACS)
+    found = next_hops(routes, {(3, H1): MAC, (3, H2): GATEWAY_MAC}, MACS, {})
     assert found == {
         WAY: NextHop(3, MAC, OWN_MAC),
         (0, H1_6): None,
