@@ -31,7 +31,7 @@ test-unit: build
 	$(PYTEST) -n 2 tests/unit tests/repo
 
 test-datapath: build
-	$(PYTEST) tests/datapath
+	$(PYTEST) -n 2 tests/datapath
 
 test-lab: build
 	$(PYTEST) tests/lab

@@ -19,11 +19,12 @@ pytestmark = pytest.mark.datapath
 KEY = abi.SiphashKey(1, 2)
 FRAME = bytes(60)
 XDP_PASS, TC_NEXT = 2, -1
+BUCKETS = bucket_count(1000, per_cpu=False)
 UNIT_CONFIG = abi.UnitConfig(
     tag_key=KEY,
     choose_key=KEY,
     flow_seed=1,
-    flow_mask=bucket_count(1000, per_cpu=False) - 1,
+    flow_masks=(BUCKETS - 1, BUCKETS - 1),
     life=(1, 2, 3, 4, 5),
     tunnel4=bytes(4),
     tunnel6=bytes(16),
@@ -39,6 +40,7 @@ UNIT_CONFIG = abi.UnitConfig(
 )
 HOST_CONFIG = abi.HostConfig(tag_key=KEY, nonce=bytes(8), bundle_port=b"\x11\xa0", datagram_life=60)
 UNIT_SIZES = UnitSizes(
+    buckets={4: BUCKETS, 6: BUCKETS},
     max_flows=1000,
     flow_table_per_cpu=False,
     max_fragments=64,

@@ -467,7 +467,7 @@ class UnitConfig(Record):
         SiphashKey,
         SiphashKey,
         "Q",
-        "I",
+        "2I",
         "5I",
         "4s",
         "16s",
@@ -480,12 +480,11 @@ class UnitConfig(Record):
         "H",
         "H",
         "I",
-        "4x",
     )
     tag_key: SiphashKey
     choose_key: SiphashKey
     flow_seed: int
-    flow_mask: int
+    flow_masks: tuple[int, ...]
     life: tuple[int, ...]
     tunnel4: bytes
     tunnel6: bytes

@@ -10,7 +10,7 @@ from pointsman.datapath import abi
 from pointsman.datapath.capi import possible_cpus
 from pointsman.datapath.codecs import U32, U64, Raw, RecordCodec
 from pointsman.datapath.features import OBJECTS
-from pointsman.datapath.flow_table import FlowTable, bucket_count
+from pointsman.datapath.flow_table import FlowTable
 from pointsman.datapath.libbpf import BpfObject, MapType
 from pointsman.datapath.links import attach_xdp
 from pointsman.datapath.loaded import Loaded
@@ -27,6 +27,8 @@ IDS_A_BUCKET = abi.FLOW_WAYS // 2
 class UnitSizes:
     """How many of each there may be; what follows from the numbers is worked out here."""
 
+    buckets: dict[int, int]
+    """Of the table of routes, by IP version."""
     max_flows: int
     flow_table_per_cpu: bool
     max_fragments: int
@@ -52,12 +54,11 @@ class UnitSizes:
 
     def entries(self) -> dict[str, int]:
         """Capacity by name of map; the kernel allows no empty one."""
-        buckets = bucket_count(self.max_flows, per_cpu=self.flow_table_per_cpu)
         wanted = {
-            "flows4": buckets,
-            "flows6": buckets,
-            "ids4": buckets * IDS_A_BUCKET,
-            "ids6": buckets * IDS_A_BUCKET,
+            "flows4": self.buckets[4],
+            "flows6": self.buckets[6],
+            "ids4": self.buckets[4] * IDS_A_BUCKET,
+            "ids6": self.buckets[6] * IDS_A_BUCKET,
             "fragments4": self.max_fragments,
             "fragments6": self.max_fragments,
             "endpoints4": self.endpoints,

@@ -94,13 +94,11 @@ class _Daemon:
         self.classifier = Classifier(datapath, site, cluster_key, client_mss(site))
         self._watch = open_watch()
         self._changed = asyncio.Event()
-        self._ready = False
 
     async def run(self, ifindex: int, socket_path: Path) -> None:
         asyncio.get_running_loop().add_reader(self._watch, self._drain_watch)
         await self._resolve_hosts()
         self._datapath.attach(ifindex, generic=self._unit.xdp is XdpMode.GENERIC)
-        self._ready = True
         log.info("ready", node=self._unit.name, interface=self._unit.interface)
         try:
             await run_until_signal(
@@ -120,7 +118,7 @@ class _Daemon:
     def report(self) -> dict[str, object]:
         """The status document (docs/operations/status.md)."""
         return {
-            "ready": self._ready,
+            "ready": True,
             "role": "unit",
             "node": self._unit.name,
             "version": __version__,
@@ -130,6 +128,7 @@ class _Daemon:
             "traffic": self.forwarder.traffic_report(),
             "live": self.classifier.live_report(),
             "undecided": self.classifier.undecided_report(),
+            "evicted": self._datapath.evicted.total(0),
             "reasons": reason_report(self._datapath, Where.UNIT),
         }
 

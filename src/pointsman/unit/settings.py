@@ -30,10 +30,21 @@ def translates(site: Site) -> bool:
     return any(s.forward in (Forward.HALF_NAT, Forward.NAT) for s in site.services)
 
 
+def flow_buckets(site: Site, unit: Unit) -> dict[int, int]:
+    """IP version to buckets of the table of routes; one where no service has an address."""
+    per_cpu = unit.flow_table is TableKind.PER_CPU
+    versions = {address.version for service in site.services for address in service.addresses}
+    return {
+        version: bucket_count(unit.max_flows if version in versions else 1, per_cpu=per_cpu)
+        for version in (4, 6)
+    }
+
+
 def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSizes:
     """How large the maps must be."""
     found = decks(site)
     return UnitSizes(
+        buckets=flow_buckets(site, unit),
         max_flows=unit.max_flows,
         flow_table_per_cpu=unit.flow_table is TableKind.PER_CPU,
         max_fragments=unit.max_fragments,
@@ -82,12 +93,12 @@ def unit_config(site: Site, unit: Unit, cluster_key: bytes) -> abi.UnitConfig:
         flags |= abi.UnitFlag.COUNTS_LIVE
     if translates(site):
         flags |= abi.UnitFlag.TRANSLATES
-    buckets = bucket_count(unit.max_flows, per_cpu=unit.flow_table is TableKind.PER_CPU)
+    buckets = flow_buckets(site, unit)
     return abi.UnitConfig(
         choose_key=abi.SiphashKey.unpack(choosing_key(cluster_key)),
         tag_key=abi.SiphashKey.unpack(tag_key(cluster_key)),
         flow_seed=secrets.randbits(64),
-        flow_mask=buckets - 1,
+        flow_masks=(buckets[4] - 1, buckets[6] - 1),
         life=life,
         tunnel4=tunnel.get(4, bytes(4)),
         tunnel6=tunnel.get(6, bytes(16)),

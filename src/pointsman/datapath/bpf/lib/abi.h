@@ -287,7 +287,7 @@ struct unit_config {
 	struct siphash_key tag_key;
 	struct siphash_key choose_key; /* of hashes that choose an endpoint; equal on all units */
 	__u64 flow_seed; /* of the hash that names buckets; drawn at random */
-	__u32 flow_mask; /* number of buckets, a power of two, less one */
+	__u32 flow_masks[2]; /* of IPv4 and IPv6: number of buckets, a power of two, less one */
 	__u32 life[FLOW_STATES]; /* ticks without a packet after which a flow in that state is gone */
 	__be32 tunnel4;
 	__be32 tunnel6[4];

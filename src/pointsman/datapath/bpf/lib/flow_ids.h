@@ -14,7 +14,7 @@
 
 static __always_inline __u32 *id_place(__be32 flow_id, const bool v6)
 {
-	__u32 index = bpf_ntohl(flow_id) & (config.flow_mask * IDS_A_BUCKET + IDS_A_BUCKET - 1);
+	__u32 index = bpf_ntohl(flow_id) & (config.flow_masks[v6] * IDS_A_BUCKET + IDS_A_BUCKET - 1);
 
 	return v6 ? bpf_map_lookup_elem(&ids6, &index) : bpf_map_lookup_elem(&ids4, &index);
 }

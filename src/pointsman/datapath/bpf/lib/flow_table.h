@@ -39,7 +39,7 @@ static __always_inline struct flow_place flow_place_of(const union flow_key *key
 		hash ^= hash >> 32;
 	}
 	hash *= 0xd6e8feb86659fd93ULL;
-	struct flow_place place = { .bucket = (hash >> 32) & config.flow_mask,
+	struct flow_place place = { .bucket = (hash >> 32) & config.flow_masks[v6],
 				    .print = (__u16)(hash >> 16) };
 
 	if (place.print == FREE_PRINT)
