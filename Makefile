@@ -3,17 +3,21 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest -q
 # Folders whose modules import each other by bare names, so that each is checked by itself. The
 # bench uses the packet programs' tests, which in turn test its harness.
-SCRIPTS := $(wildcard tests/datapath tests/lab bench demo)
+SCRIPTS := $(wildcard tests/datapath tests/lab tests/fuzz bench demo)
 
-.PHONY: demo test bench setup build lint test-unit test-datapath test-lab generate clean
+.PHONY: demo test bench fuzz setup build lint test-unit test-datapath test-fuzz test-lab generate clean
 
 demo: build
 	$(PYTHON) demo/main_job.py
 
-test: lint test-unit test-datapath test-lab
+test: lint test-unit test-datapath test-fuzz test-lab
 
 bench: build
 	$(PYTHON) bench/run.py
+
+# Packets of any content, from seeds that no run has had; what is found names its seed.
+fuzz: build
+	$(PYTHON) tests/fuzz/fuzzer.py
 
 setup:
 	@tools/setup.sh
@@ -32,6 +36,9 @@ test-unit: build
 
 test-datapath: build
 	$(PYTEST) -n 2 tests/datapath
+
+test-fuzz: build
+	$(PYTEST) tests/fuzz
 
 test-lab: build
 	$(PYTEST) tests/lab

@@ -228,6 +228,18 @@ def test_a_bundle_that_claims_another_length_is_dropped(host: HostBench, version
         assert (outcome.verdict, outcome.reason) == (TC_DROP, "host_malformed")
 
 
+def test_a_bundle_whose_packet_is_longer_than_it_is_dropped(host: HostBench, version: int) -> None:
+    inner = Client(version).packet(b"payload", flags="A", seq=4, ack=5)
+    right = host.bundle(Client(version), BundleKind.TEACH, inner)
+    length_at = {4: 16, 6: 18}[version]
+    for missing in (1, 7, len(bytes(inner))):
+        wrong = bytearray(right)
+        length = len(right) - 14 - {4: 0, 6: 40}[version] - missing
+        wrong[length_at : length_at + 2] = length.to_bytes(2, "big")
+        outcome = host.send(bytes(wrong))
+        assert (outcome.verdict, outcome.reason) == (TC_DROP, "host_malformed")
+
+
 @settings(
     max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

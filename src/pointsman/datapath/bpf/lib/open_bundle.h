@@ -84,6 +84,17 @@ static __always_inline bool parcel_tag_right(const struct parcel *in, const bool
 	return b.tag == tag_make(&t, &b, v6);
 }
 
+/* Whether the outer packet ends where the frame does: no bundle is so short that it is padded. */
+static __always_inline bool fills_frame(struct __sk_buff *skb, const bool v6)
+{
+	const __u32 at = v6 ? offsetof(struct ipv6hdr, payload_len) : offsetof(struct iphdr, tot_len);
+	__be16 bytes;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + at, &bytes, sizeof(bytes)))
+		return false;
+	return ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : 0) + bpf_ntohs(bytes) == skb->len;
+}
+
 /* REASON_COUNT: all is well. Otherwise why the bundle is dropped. The outer IP header has been
  * checked against the skb's length. */
 static __always_inline enum reason parcel_open(struct __sk_buff *skb, struct parcel *in, const bool v6)
@@ -92,7 +103,7 @@ static __always_inline enum reason parcel_open(struct __sk_buff *skb, struct par
 	bool truncated;
 
 	in->offset = ETH_HLEN + bundle_room(v6);
-	if (bpf_skb_load_bytes(skb, bundle_at, &in->head, sizeof(in->head)))
+	if (!fills_frame(skb, v6) || bpf_skb_load_bytes(skb, bundle_at, &in->head, sizeof(in->head)))
 		return REASON_HOST_MALFORMED;
 	if (in->head.version != BUNDLE_VERSION)
 		return REASON_BAD_TAG;
