@@ -181,6 +181,40 @@ def test_nobody_shares_a_port(unit: UnitBench, version: int) -> None:
     assert all(30000 <= port <= 65535 for port in ports)
 
 
+def test_a_port_rests_while_others_are_free(version: int) -> None:
+    """The endpoint may still have the last connection by it in TIME_WAIT."""
+    with UnitBench(site(last_port=30001), KEY) as unit:
+        unit.set_host(1, usable=False)
+        unit.set_host(2, usable=False)
+        table = unit.datapath.returns4 if version == 4 else unit.datapath.returns6
+        last = 0
+        for sport in range(2000, 2010):
+            there = unit.send(udp(version, PORTS["nat"], sport))
+            port = network(there.frame).payload.sport
+            assert port != last
+            last = port
+            unit.datapath.flows4.clear()
+            unit.datapath.flows6.clear()
+            # This one was used ten seconds ago, the other one before that.
+            for key, translation in table.items():
+                ago = 10 if int.from_bytes(key.dport, "big") == port else 100
+                older = replace(translation, seen=translation.seen - ago)
+                table.set(key, older)  # type: ignore[arg-type]
+
+
+def test_a_client_that_takes_its_port_anew_gets_ours_anew(unit: UnitBench, version: int) -> None:
+    unit.set_host(1, usable=False)
+    unit.set_host(2, usable=False)
+    ports = set()
+    for isn in (1000, 900_000, 50):
+        client = Client(version, service_port=PORTS["nat"], isn=isn)
+        there = unit.send(client.syn())
+        assert there.reason == "plumbed"
+        ports.add(network(there.frame).payload.sport)
+        assert unit.send(answer(there, b"", flags="RA")).reason == "returned"
+    assert len(ports) == 1
+
+
 def test_ports_run_out_and_come_back(version: int) -> None:
     with UnitBench(site(last_port=30003), KEY) as unit:
         unit.set_host(1, usable=False)

@@ -18,7 +18,7 @@
 #include "move.h"
 #include "packet.h"
 
-#define NAT_TRIES 32 /* ports tried for a new connection */
+#define NAT_TRIES 32 /* ports tried for a new connection; if they rest, as many again that may */
 
 union translation {
 	struct translation4 v4;
@@ -155,7 +155,7 @@ static __always_inline bool claim_ports(struct xdp_md *ctx, const union flow_key
 	       translation_claim(&room->back, &room->translation, key, turned_ports, v6);
 }
 
-/* One port of ours after another, from one at random on. */
+/* One port of ours after another. */
 struct nat_search {
 	struct xdp_md *ctx;
 	const union flow_key *key;
@@ -166,12 +166,32 @@ struct nat_search {
 	bool found;
 };
 
+/* The endpoint remembers the last connection by a port for a minute (TIME_WAIT), and may refuse
+ * another client's. */
+static __always_inline bool nat_port_rests(const struct nat_search *s, const bool v6)
+{
+	__u32 zero = 0, seen;
+	struct translating *room = bpf_map_lookup_elem(&translating, &zero);
+	void *t;
+
+	if (!room)
+		return false;
+	back_key(&room->back, s->key, s->ep, s->ports.word, v6);
+	t = translation_find(&room->back, v6);
+	if (!t || translation_is(t, s->key, v6))
+		return false;
+	seen = v6 ? ((struct translation6 *)t)->seen : ((struct translation4 *)t)->seen;
+	return tick_now() - seen <= config.life[FLOW_ZOMBIE];
+}
+
 static __always_inline long nat_try(struct nat_search *s, __u32 index, const bool v6)
 {
 	__u32 count = config.nat_last - config.nat_first + 1;
 
 	if (s->nat)
 		s->ports.port[0] = bpf_htons(config.nat_first + (s->next + index) % count);
+	if (s->nat && index < NAT_TRIES && nat_port_rests(s, v6))
+		return 0;
 	s->found = claim_ports(s->ctx, s->key, s->ep, s->ports.word, v6);
 	return s->found;
 }
@@ -186,6 +206,19 @@ static long nat_try6(__u32 index, void *context)
 	return nat_try(context, index, true);
 }
 
+/* A client that takes its own port anew gets ours anew, so that what the endpoint remembers is of the
+ * same client. Others begin anywhere. */
+static __noinline __u32 nat_port_first(const union flow_key *key, const struct flow *flow, const bool v6)
+{
+	const struct flow *old = flow_find(key, v6);
+	union ports ports;
+
+	if (!old || !(old->flags & FLOW_TRANSLATED) || old->endpoint != flow->endpoint)
+		return bpf_get_prandom_u32();
+	ports.word = old->flow_id;
+	return bpf_ntohs(ports.port[0]) - config.nat_first;
+}
+
 static __always_inline int translation_begin(struct xdp_md *ctx, const union flow_key *key,
 					     struct flow *flow, const bool v6)
 {
@@ -195,9 +228,9 @@ static __always_inline int translation_begin(struct xdp_md *ctx, const union flo
 	if (!ep)
 		return REASON_NO_HOST;
 	s.ports.word = flow->flow_id;
-	s.next = bpf_get_prandom_u32();
+	s.next = nat_port_first(key, flow, v6);
 	s.nat = endpoint_rest(ep, v6)->mode == FORWARD_NAT;
-	bpf_loop(s.nat ? NAT_TRIES : 1, v6 ? nat_try6 : nat_try4, &s, 0);
+	bpf_loop(s.nat ? 2 * NAT_TRIES : 1, v6 ? nat_try6 : nat_try4, &s, 0);
 	flow->flow_id = s.ports.word;
 	if (s.found)
 		return REASON_COUNT;
