@@ -73,10 +73,17 @@ class Result:
 
 
 def one_request_connections(
-    lab: Lab, version: int, path: str, *, count: int, parallel: int, timeout: float = 110
+    lab: Lab,
+    version: int,
+    path: str,
+    *,
+    count: int,
+    parallel: int,
+    port: int = 80,
+    timeout: float = 110,
 ) -> Result:
     """All from one client address: `count` connections, `parallel` at a time."""
-    argv = ["python3", str(SCRIPT), VIP[version], "80", path, str(count), str(parallel)]
+    argv = ["python3", str(SCRIPT), VIP[version], str(port), path, str(count), str(parallel)]
     done = lab.run("c1", argv, timeout=timeout)
     document = json.loads(done.stdout)
     return Result(document["answered"], document["failures"])

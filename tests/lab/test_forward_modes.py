@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_clients import VIP, fetch, hash_of, url
+from http_clients import VIP, Result, fetch, hash_of, one_request_connections, url
 from lab_counts import Packets
 from lab_names import lab_name
 from lab_sites import write_site
@@ -22,7 +22,7 @@ SITE = """
     cluster: {name: ways}
     units:
       - {name: u1, UNIT, addresses: [10.1.0.1, "fd00:1::1"], tunnel: [10.1.1.1, "fd00:1::1:1"],
-         nat: [10.1.2.1, "fd00:1::2:1"]}
+         nat: [10.1.2.1, "fd00:1::2:1"], nat_ports: {first: 40_000, last: 40_999}}
     hosts:
       - {name: h1, HOST, addresses: [10.1.0.11, "fd00:1::11"]}
       - {name: h2, HOST, addresses: [10.1.0.12, "fd00:1::12"]}
@@ -120,6 +120,30 @@ def test_small_answer(lab: Lab, counts: Packets, way: str, version: int, kind: s
     assert {name: outcomes[name] for name in begun} == dict.fromkeys(begun, 1)
     assert outcomes["hit"] > 0
     assert (outcomes["returned"] > 0) == (way in THROUGH_THE_UNIT)
+
+
+@pytest.fixture
+def few_ports(lab: Lab) -> Iterator[None]:
+    """The client soon takes ports again that servers still have in TIME_WAIT."""
+    setting = "net.ipv4.ip_local_port_range"
+    usual = lab.run("c1", ["sysctl", "-n", setting]).stdout.strip()
+    lab.run("c1", ["sysctl", "-w", f"{setting}=50000 50199"])
+    yield
+    lab.run("c1", ["sysctl", "-w", f"{setting}={usual}"])
+
+
+@pytest.mark.usefixtures("few_ports")
+@EVERY_WAY
+@FAMILIES
+@KINDS
+def test_short_connections(lab: Lab, counts: Packets, way: str, version: int, kind: str) -> None:
+    port = port_of(kind, way)
+    result = one_request_connections(lab, version, "/x", count=600, parallel=20, port=port)
+    assert result == Result(answered=600, failures={})
+    # No server refused one, to be asked once more.
+    begun = "bundled_data" if kind == "looks" else first_packet(way, "web")
+    assert counts.outcomes("u1")[begun] == 600
+    assert lab.status("u1")["live"][f"{kind}-{way}"] == {host_of(kind, way): 0}
 
 
 def first_packet(way: str, kind: str) -> str:
