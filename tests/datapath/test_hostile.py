@@ -114,6 +114,24 @@ def test_first_data_with_a_wrong_checksum_is_dropped(unit: UnitBench, version: i
     assert routes(unit) == 0
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /" + b"a" * 1300,
+        b"GET /a HTTP/1.1\r\nX: " + b"v" * 1300,
+        b"GET /a HTTP/1.1\r\n" + b"n" * 1300,
+        b"GET /a HTTP/1.1\r\n" + b"\r" * 1300,
+        b"GET /a HTTP/1.1\r\n" + b"A:b\r\n" * 200,
+        b" " * 1300,
+    ],
+)
+def test_requests_without_end_are_placed(unit: UnitBench, version: int, data: bytes) -> None:
+    client = Client(version, service_port=80)
+    outcome = unit.send(client.data(data, unit.shake_hands(client)))
+    assert outcome.reason == "bundled_data"
+    assert bytes(outcome.bundle[2].payload.payload) == data
+
+
 def test_a_hit_does_not_mend_a_wrong_checksum(unit: UnitBench, version: int) -> None:
     client = Client(version)
     unit.open_plain(client)

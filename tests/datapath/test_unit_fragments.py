@@ -116,6 +116,21 @@ def sent(unit: UnitBench, frames: list[bytes]) -> list[bytes]:
     return out
 
 
+def test_fragments_that_overlap_stay_together(unit: UnitBench, version: int) -> None:
+    """The host's stack drops all of them (RFC 5722), so it must get all of them."""
+    begin(unit, version)
+    first, *later = pieces(udp(version, 600)[1], version, 64)
+    wide = pieces(udp(version, 600)[1], version, 128)[1:]
+    small = pieces(udp(version, 600)[1], version, 40)[1:]
+    ids, targets = set(), set()
+    for frame in sent(unit, [first, later[0], *wide, *small, *later, later[0], first]):
+        packet = Ether(frame)[IP if version == 4 else IPv6]
+        ids.add(packet.id if version == 4 else packet[IPv6ExtHdrFragment].id)
+        targets.add(packet.dst)
+    assert len(targets) == 1
+    assert len(ids) == 2  # the first one came again, and began anew
+
+
 @pytest.mark.parametrize("size", [8, 16, 512, 1472])
 def test_fragments_of_a_datagram_reach_one_host_as_the_whole_would(
     unit: UnitBench, version: int, size: int

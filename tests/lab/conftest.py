@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
+from cpu import bpf_statistics
+from exact_counts import miscounted
 from http_clients import VIP
 from lab_names import lab_name
 from waiting_clients import Answer, ask_after, waiting_connections
@@ -35,6 +37,24 @@ def demo_lab() -> Iterator[Lab]:
     with Lab(lab_name(), DEMO) as lab:
         lab.up()
         yield lab
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runs_are_counted() -> Iterator[None]:
+    """From before any agent starts."""
+    with bpf_statistics():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Function) -> Generator[None, object, object]:
+    """After every test in a lab, each packet that an agent's programs saw has one outcome."""
+    result = yield
+    labs = {id(lab): lab for lab in item.funcargs.values() if isinstance(lab, Lab)}
+    for lab in labs.values():
+        if lab.state.dir.exists():
+            assert miscounted(lab) == {}
+    return result
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
