@@ -4,49 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from bench import XDP_DROP, XDP_TX, Outcome, UnitBench, host_mac
+from bench import XDP_DROP, XDP_TX, UnitBench
 from packets import CLIENT, HOSTS, ROUTER_MAC, UNIT_MAC, VIP, Client, ip_of
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
-from scapy.packet import Packet, Raw
-from site_file import KEY, make_site
+from scapy.packet import Raw
+from site_file import KEY
+from ways import (
+    NAT,
+    OWN_PORT,
+    PORTS,
+    age,
+    answer,
+    first_frame,
+    host_index,
+    network,
+    site,
+    sums_right,
+    udp,
+)
 
-from pointsman.config.model import Site
-from pointsman.datapath import abi, testrun
+from pointsman.datapath import abi
 
 pytestmark = pytest.mark.datapath
 
-NAT = {4: "10.1.2.1", 6: "fd00:1::2:1"}
-PORTS = {"half-nat": 1001, "nat": 1002, "l2": 1003}
-OWN_PORT = 8080
-"""Of the endpoints of half-NAT's service."""
-
-
-def site(last_port: int = 65535) -> Site:
-    """For each mode a TCP and a UDP service on its port, and an inspected one 1,000 above."""
-    document = make_site().model_dump(mode="json", exclude_unset=True)
-    document["units"][0] |= {
-        "nat": [NAT[4], NAT[6]],
-        "nat_ports": {"first": 30000, "last": last_port},
-        "max_translations": 1024,
-    }
-    members = [{"host": f"h{i}", "port": OWN_PORT} for i in (1, 2, 3)]
-    document["pools"].append({"name": "own", "members": members})
-    for mode, port in PORTS.items():
-        pool = "own" if mode == "half-nat" else "all"
-        common = {"addresses": [VIP[4], VIP[6]], "forward": mode, "pool": pool}
-        for protocol in ("tcp", "udp"):
-            name = f"{mode}-{protocol}"
-            document["services"].append(
-                {**common, "name": name, "protocol": protocol, "port": port}
-            )
-        document["services"].append(
-            {**common, "name": f"{mode}-http", "port": port + 1000, "inspect": "http"}
-        )
-    return Site.model_validate(document)
+REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -67,49 +51,6 @@ def unit(loaded: UnitBench) -> UnitBench:
 def mode(request: pytest.FixtureRequest) -> str:
     value: str = request.param
     return value
-
-
-def udp(version: int, dport: int, sport: int = 40000, payload: bytes = b"ask") -> bytes:
-    inner = UDP(sport=sport, dport=dport) / Raw(payload)
-    packet = ip_of(version, CLIENT[version], VIP[version]) / inner
-    return bytes(Ether(src=ROUTER_MAC, dst=UNIT_MAC) / packet)
-
-
-def network(frame: bytes) -> Packet:
-    return Ether(frame).payload
-
-
-def host_index(outcome: Outcome) -> int:
-    macs = [host_mac(index).hex(":") for index in range(3)]
-    return macs.index(Ether(outcome.frame).dst)
-
-
-def answer(outcome: Outcome, payload: bytes = b"answer", **tcp: Any) -> bytes:
-    """What the endpoint sends back to whom it got the frame from."""
-    got = network(outcome.frame)
-    version = got.version
-    header = ip_of(version, got.dst, got.src)
-    if UDP in got:
-        inner = UDP(sport=got[UDP].dport, dport=got[UDP].sport)
-    else:
-        fields = {"flags": "SA", "seq": 77, "ack": got[TCP].seq + 1} | tcp
-        inner = TCP(sport=got[TCP].dport, dport=got[TCP].sport, **fields)
-    packet = header / inner / Raw(payload) if payload else header / inner
-    return bytes(Ether(src=Ether(outcome.frame).dst, dst=UNIT_MAC) / packet)
-
-
-def sums_right(frame: bytes) -> bool:
-    packet = Ether(frame)
-    for layer in (IP, TCP, UDP):
-        if layer in packet:
-            del packet[layer].chksum
-    return bytes(Ether(bytes(packet))) == frame
-
-
-def first_frame(protocol: str, version: int, port: int, sport: int = 40000) -> bytes:
-    if protocol == "udp":
-        return udp(version, port, sport)
-    return Client(version, port=sport, service_port=port).syn()
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
@@ -171,111 +112,6 @@ def test_zero_checksums_stay(unit: UnitBench, mode: str) -> None:
     assert network(unit.send(bytes(back)).frame)[UDP].chksum == 0
 
 
-def test_nobody_shares_a_port(unit: UnitBench, version: int) -> None:
-    """300 connections with one endpoint: each has a port of ours for itself."""
-    unit.set_host(1, usable=False)
-    unit.set_host(2, usable=False)
-    frames = [unit.send(udp(version, PORTS["nat"], sport)).frame for sport in range(2000, 2300)]
-    ports = [network(frame).payload.sport for frame in frames]
-    assert len(set(ports)) == len(ports)
-    assert all(30000 <= port <= 65535 for port in ports)
-
-
-def test_a_port_rests_while_others_are_free(version: int) -> None:
-    """The endpoint may still have the last connection by it in TIME_WAIT."""
-    with UnitBench(site(last_port=30001), KEY) as unit:
-        unit.set_host(1, usable=False)
-        unit.set_host(2, usable=False)
-        table = unit.datapath.returns4 if version == 4 else unit.datapath.returns6
-        last = 0
-        for sport in range(2000, 2010):
-            there = unit.send(udp(version, PORTS["nat"], sport))
-            port = network(there.frame).payload.sport
-            assert port != last
-            last = port
-            unit.datapath.flows4.clear()
-            unit.datapath.flows6.clear()
-            # This one was used ten seconds ago, the other one before that.
-            for key, translation in table.items():
-                ago = 10 if int.from_bytes(key.dport, "big") == port else 100
-                older = replace(translation, seen=translation.seen - ago)
-                table.set(key, older)  # type: ignore[arg-type]
-
-
-def test_a_client_that_takes_its_port_anew_gets_ours_anew(unit: UnitBench, version: int) -> None:
-    unit.set_host(1, usable=False)
-    unit.set_host(2, usable=False)
-    ports = set()
-    for isn in (1000, 900_000, 50):
-        client = Client(version, service_port=PORTS["nat"], isn=isn)
-        there = unit.send(client.syn())
-        assert there.reason == "plumbed"
-        ports.add(network(there.frame).payload.sport)
-        assert unit.send(answer(there, b"", flags="RA")).reason == "returned"
-    assert len(ports) == 1
-
-
-def test_ports_run_out_and_come_back(version: int) -> None:
-    with UnitBench(site(last_port=30003), KEY) as unit:
-        unit.set_host(1, usable=False)
-        unit.set_host(2, usable=False)
-        outcomes = [unit.send(udp(version, PORTS["nat"], sport)) for sport in range(2000, 2006)]
-        assert [o.reason for o in outcomes] == ["plumbed"] * 4 + ["no_nat_port"] * 2
-        assert outcomes[-1].verdict == XDP_DROP
-        # One of them falls idle: its port is free, and its route is no route any more.
-        idle = udp_client(version, 2001)
-        unit.set_flow(idle, replace(unit.flow(idle), seen=unit.flow(idle).seen - 1000))
-        again = unit.send(udp(version, PORTS["nat"], 2005))
-        assert again.reason == "plumbed"
-        freed = network(outcomes[1].frame).payload.sport
-        assert network(again.frame).payload.sport == freed
-        assert unit.send(udp(version, PORTS["nat"], 2001)).reason == "no_nat_port"
-        back = unit.send(answer(again))
-        assert network(back.frame).payload.dport == 2005
-
-
-def udp_client(version: int, sport: int) -> Client:
-    return Client(version, port=sport, service_port=PORTS["nat"], proto=17)
-
-
-def test_two_services_that_would_get_the_same_answers(version: int) -> None:
-    """One client port, two VIP ports, one endpoint: the second waits until the first is over."""
-    document = site().model_dump(mode="json", exclude_unset=True)
-    twin = {"name": "twin", "protocol": "udp", "port": 999, "forward": "half-nat", "pool": "own"}
-    document["services"].append({**twin, "addresses": [VIP[4], VIP[6]]})
-    with UnitBench(Site.model_validate(document), KEY) as unit:
-        for index in (1, 2):
-            unit.set_host(index, usable=False)
-        assert unit.send(udp(version, PORTS["half-nat"])).reason == "plumbed"
-        assert unit.send(udp(version, 999)).reason == "translation_taken"
-        first = Client(version, service_port=PORTS["half-nat"], proto=17)
-        unit.set_flow(first, replace(unit.flow(first), seen=unit.flow(first).seen - 1000))
-        there = unit.send(udp(version, 999))
-        assert there.reason == "plumbed"
-        assert network(unit.send(answer(there)).frame).payload.sport == 999
-
-
-def test_a_lost_translation_is_made_anew(unit: UnitBench, version: int, mode: str) -> None:
-    there = unit.send(udp(version, PORTS[mode]))
-    unit.datapath.returns4.clear()
-    unit.datapath.returns6.clear()
-    assert unit.send(answer(there)).reason in ("not_ours", "no_route")
-    assert unit.send(udp(version, PORTS[mode])).reason == "hit"
-    assert unit.send(answer(there)).reason == "returned"
-
-
-def test_a_route_whose_translation_another_took_ends(unit: UnitBench, version: int) -> None:
-    there = unit.send(udp(version, PORTS["nat"]))
-    table = unit.datapath.returns4 if version == 4 else unit.datapath.returns6
-    ((key, translation),) = table.items()
-    other = replace(translation.client, sport=b"\x01\x02")
-    table.set(key, replace(translation, client=other))  # type: ignore[arg-type]
-    assert unit.send(udp(version, PORTS["nat"])).reason == "translation_taken"
-    fresh = unit.send(udp(version, PORTS["nat"]))
-    assert fresh.reason == "plumbed"
-    assert network(fresh.frame).payload.sport != network(there.frame).payload.sport
-
-
 def test_the_endpoints_reset_ends_the_route(unit: UnitBench, version: int, mode: str) -> None:
     client = Client(version, service_port=PORTS[mode])
     there = unit.send(client.syn())
@@ -287,13 +123,20 @@ def test_the_endpoints_reset_ends_the_route(unit: UnitBench, version: int, mode:
 def test_answers_keep_the_route_alive(unit: UnitBench, version: int, mode: str) -> None:
     client = Client(version, service_port=PORTS[mode], proto=17)
     there = unit.send(udp(version, PORTS[mode]))
-    unit.set_flow(client, replace(unit.flow(client), seen=unit.flow(client).seen - 50))
-    table = unit.datapath.returns4 if version == 4 else unit.datapath.returns6
-    ((key, translation),) = table.items()
-    table.set(key, replace(translation, seen=translation.seen - 50))  # type: ignore[arg-type]
+    age(unit, client, 50)
     before = unit.flow(client).seen
     unit.send(answer(there))
-    assert unit.flow(client).seen >= before + 50
+    assert unit.flow(client).seen >= before + 49
+
+
+@pytest.mark.parametrize("way", list(PORTS))
+def test_a_full_size_first_packet_needs_no_room(unit: UnitBench, version: int, way: str) -> None:
+    """Plain services outside the tunnel bundle nothing: data in a SYN (TCP Fast Open) pass."""
+    client = Client(version, service_port=PORTS[way])
+    syn = client.packet(b"x" * (1460 if version == 4 else 1440), flags="S", seq=client.isn)
+    outcome = unit.send(bytes(Ether(src=ROUTER_MAC, dst=UNIT_MAC) / syn))
+    assert outcome.reason == "plumbed"
+    assert len(outcome.frame) == 1514
 
 
 def test_what_comes_to_the_nat_address_unasked(unit: UnitBench, version: int) -> None:
@@ -319,7 +162,7 @@ def test_first_data_is_bundled_as_the_endpoint_will_see_it(
 ) -> None:
     client = Client(version, service_port=PORTS[inspected] + 1000)
     isn = unit.shake_hands(client)
-    frame = client.data(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", isn)
+    frame = client.data(REQUEST, isn)
     outcome = unit.send(frame)
     assert (outcome.verdict, outcome.reason) == (XDP_TX, "bundled_data")
     outer, head, inner = outcome.bundle
@@ -348,16 +191,24 @@ def test_first_data_is_bundled_as_the_endpoint_will_see_it(
     assert network(back.frame).src == VIP[version]
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_a_table_full_of_translations(version: int, protocol: str) -> None:
-    """The oldest idle ones go; a connection whose own went goes on."""
-    with UnitBench(site(), KEY) as unit:
-        program = unit.datapath.program_fd("forward")
-        first = unit.send(first_frame(protocol, version, PORTS["half-nat"], 1500))
-        for sport in range(2000, 8000):
-            testrun.test_run(program, first_frame("udp", version, PORTS["half-nat"], sport))
-        table = unit.datapath.returns4 if version == 4 else unit.datapath.returns6
-        assert len(list(table.items())) <= 1024
-        if protocol == "udp":
-            assert unit.send(udp(version, PORTS["half-nat"], 1500)).reason in ("hit", "plumbed")
-            assert unit.send(answer(first)).reason in ("returned", "not_ours")
+@pytest.mark.parametrize("inspected", ["half-nat", "nat", "l2"])
+def test_an_end_does_not_overtake_the_upload(unit: UnitBench, version: int, inspected: str) -> None:
+    client = Client(version, service_port=PORTS[inspected] + 1000)
+    isn = unit.shake_hands(client)
+    assert unit.send(client.data(REQUEST, isn)).reason == "bundled_data"
+    seq = client.isn + 1 + len(REQUEST)
+    assert unit.send(client.frame(flags="FA", seq=seq, ack=isn + 1)).reason == "taught"
+    assert unit.send(client.frame(flags="R", seq=seq, ack=isn + 1)).reason == "taught"
+
+
+def test_an_answer_shows_that_the_upload_is_over(unit: UnitBench, version: int, mode: str) -> None:
+    """So a client that goes on sending, and is sent no data, need not send bundles for ever."""
+    client = Client(version, service_port=PORTS[mode] + 1000)
+    isn = unit.shake_hands(client)
+    first = unit.send(client.data(REQUEST, isn))
+    more = client.frame(b"more", flags="PA", seq=client.isn + 1 + len(REQUEST), ack=isn + 1)
+    assert unit.send(more).reason == "taught"
+    carried = Ether(dst=Ether(first.frame).dst) / first.bundle[2]
+    back = unit.send(answer(replace(first, frame=bytes(carried)), b"", flags="A"))
+    assert back.reason == "returned"
+    assert unit.send(more).reason == "hit"

@@ -11,9 +11,9 @@ from packets import CLIENT, HOSTS, ROUTER_MAC, UNIT_MAC, VIP, ip_of
 from scapy.layers.inet import UDP
 from scapy.layers.l2 import Ether
 from site_file import KEY
-from test_forward_modes import NAT, PORTS, answer, network, site, udp
 from test_icmp import icmp_right, without_ttl
 from test_unit_fragments import joined, pieces
+from ways import NAT, PORTS, answer, network, site, udp
 
 pytestmark = pytest.mark.datapath
 

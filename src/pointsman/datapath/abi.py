@@ -191,6 +191,7 @@ class FlowFlag(IntFlag):
     REOPENED = 2
     GROUPED = 4
     TRANSLATED = 8
+    UPLOADED = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *
 	now = tick_now();
 	if (!flow_alive(flow, now) || flow->flags & FLOW_REOPENED)
 		goto classify;
-	if (flow->flags & FLOW_TRANSLATED) {
+	if (flow->flags & FLOW_TRANSLATED && flow->seen != now) {
 		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_TRANSLATE6 : PROGRAM_TRANSLATE4);
 		goto unfilled;
 	}

@@ -19,11 +19,13 @@ static __always_inline bool flags_make_sense(const struct tcphdr *tcp)
 	return tcp->ack || tcp->rst;
 }
 
-static __always_inline int syn_send_again(struct xdp_md *ctx, struct packet *p, const struct flow *flow,
-					  const bool v6)
+static __always_inline int syn_send_again(struct xdp_md *ctx, struct packet *p, const union flow_key *key,
+					  const struct flow *flow, const bool v6)
 {
 	const void *ep = endpoint_get(flow->endpoint, v6);
 
+	if (!translation_hold(ctx, key, flow, v6))
+		return finish(REASON_TRANSLATION_TAKEN, XDP_DROP);
 	if (!ep)
 		return finish(REASON_NO_HOST, XDP_DROP);
 	if (endpoint_rest(ep, v6)->mode != FORWARD_TUNNEL)
@@ -38,10 +40,10 @@ static __always_inline int classify_plain(struct xdp_md *ctx, struct packet *p,
 	if (!p->tcp->syn)
 		return finish(REASON_NO_ROUTE, XDP_DROP);
 	if (flow && flow->state == FLOW_OPENING && flow->first_seq == bpf_ntohl(p->tcp->seq))
-		return syn_send_again(ctx, p, flow, v6);
+		return syn_send_again(ctx, p, key, flow, v6);
 	/* The host of an open flow tells an old SYN from a new one. */
 	if (flow && flow->state == FLOW_OPEN && endpoint_usable(flow->endpoint, v6))
-		return syn_send_again(ctx, p, flow, v6);
+		return syn_send_again(ctx, p, key, flow, v6);
 	return plumb(ctx, p, key, service, service->pool, BUNDLE_SYN, now, v6);
 }
 
@@ -99,7 +101,8 @@ static __always_inline int classify_inspected(struct xdp_md *ctx, struct packet 
 		return data ? classify_data(ctx, p, key, service, v6) :
 			      finish(REASON_HANDSHAKE_ACK, XDP_DROP);
 	if (flow)
-		return segment_send(ctx, p, flow, tick_now(), v6);
+		return translation_hold(ctx, key, flow, v6) ? segment_send(ctx, p, flow, tick_now(), v6) :
+							      finish(REASON_TRANSLATION_TAKEN, XDP_DROP);
 	if (is_probe(p, key, v6))
 		return probe_answer(ctx, p, key, service, v6);
 	return finish(data ? REASON_BAD_COOKIE : REASON_NO_ROUTE, XDP_DROP);

@@ -19,21 +19,38 @@ static __always_inline __u16 epoch_of(__u32 host)
 	return e ? e->epoch : 0;
 }
 
-/* Whether a packet must say whose it is. In a tunnel: if the host has lost mappings since it was
- * taught this one; now it is taught anew. Else: as long as nobody knows that the upload is over, for
- * a segment that overtakes it would draw a RST. */
+/* Whether a segment must travel as a bundle, lest it overtake the upload and draw a RST: until the client
+ * acknowledges, or we see, that the host has answered. */
+static __always_inline bool awaits_upload(struct flow *flow, const struct packet *p)
+{
+	if (!(flow->flags & FLOW_INSPECTED) || flow->flags & FLOW_UPLOADED)
+		return false;
+	if (!seq_after(bpf_ntohl(p->tcp->ack_seq), flow->isn + 1))
+		return true;
+	flow->flags |= FLOW_UPLOADED;
+	return false;
+}
+
+/* Whether the host of a tunnelled flow has lost mappings since it was taught this one; now it is
+ * taught anew. */
 static __always_inline bool must_teach(struct flow *flow, const void *ep, const bool v6)
 {
 	const struct endpoint_rest *rest = endpoint_rest(ep, v6);
 	__u16 epoch;
 
 	if (rest->mode != FORWARD_TUNNEL)
-		return flow->flags & FLOW_INSPECTED && flow->state == FLOW_OPENING;
+		return false;
 	epoch = epoch_of(rest->host);
 	if (flow->epoch == epoch)
 		return false;
 	flow->epoch = epoch;
 	return true;
+}
+
+/* Whether a segment must say whose it is. */
+static __always_inline bool must_say(struct flow *flow, const struct packet *p, const void *ep, const bool v6)
+{
+	return endpoint_rest(ep, v6)->mode == FORWARD_TUNNEL ? must_teach(flow, ep, v6) : awaits_upload(flow, p);
 }
 
 /* Whether this may be the first data once more, which the host may never have seen: so it is until
@@ -90,7 +107,7 @@ static __always_inline int segment_send(struct xdp_md *ctx, struct packet *p, st
 	flow_advance(flow, p, now, v6);
 	if (repeats_first(flow, p))
 		return bundle_send_data(ctx, p, flow, ep, REASON_BUNDLED_AGAIN, v6);
-	if (must_teach(flow, ep, v6))
+	if (must_say(flow, p, ep, v6))
 		return bundle_send_plain(ctx, p, flow, ep, BUNDLE_TEACH, REASON_TAUGHT, v6);
 	return flow_move(ctx, p, flow, ep, REASON_HIT, v6);
 }

@@ -242,14 +242,17 @@ static __always_inline int flow_store(const union flow_key *key, const struct fl
 static __always_inline void flow_delete(const union flow_key *key, const bool v6)
 {
 	struct flow_place place = flow_place_of(key, v6);
-	void *bucket = bucket_get(place.bucket, v6);
+	void *bucket = bucket_get(place.bucket, v6), *slot;
 	struct flow_head *head = bucket;
 	__u32 at;
 
 	if (!bucket || !bucket_lock(head))
 		return;
-	if (bucket_find(bucket, place.print, key, &at, v6))
+	slot = bucket_find(bucket, place.print, key, &at, v6);
+	if (slot) {
+		count_live(slot_flow(slot, v6), -1);
 		head->prints[at] = FREE_PRINT;
+	}
 	bucket_unlock(head);
 }
 

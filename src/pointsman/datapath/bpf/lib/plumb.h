@@ -61,6 +61,12 @@ static __always_inline void flow_begin_tcp(struct flow *flow, const struct packe
 		flow->flags |= FLOW_INSPECTED;
 }
 
+/* Whether a connection's first packet must fit into a bundle; datagrams that do not teach, and are lost. */
+static __always_inline bool must_fit(const struct endpoint_rest *ep, enum bundle_kind kind)
+{
+	return kind == BUNDLE_DATA || (kind == BUNDLE_SYN && ep->mode == FORWARD_TUNNEL);
+}
+
 /* Deals an endpoint and writes the route. REASON_COUNT, or why there is none. */
 static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, const void **ep,
 				      const struct packet *p, const union flow_key *key,
@@ -77,6 +83,8 @@ static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, con
 	if (!*ep)
 		return REASON_NO_HOST;
 	rest = endpoint_rest(*ep, v6);
+	if (must_fit(rest, kind) && p->ip_bytes + bundle_room(v6) > config.mtu)
+		return REASON_TOO_BIG;
 	flow->flow_id = ports_for(p, rest);
 	flow->epoch = epoch_of(rest->host);
 	flow_begin(flow, service, now);
@@ -105,8 +113,6 @@ static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const uni
 	const void *ep = NULL;
 	int why;
 
-	if (kind != BUNDLE_DATAGRAM && p->ip_bytes + bundle_room(v6) > config.mtu)
-		return finish(REASON_TOO_BIG, XDP_DROP);
 	why = route_make(ctx, &flow, &ep, p, key, service, pool, kind, now, v6);
 	if (why != REASON_COUNT)
 		return finish(why, XDP_DROP);

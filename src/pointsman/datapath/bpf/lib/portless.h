@@ -94,7 +94,7 @@ static __always_inline int portless(struct xdp_md *ctx, struct packet *p, const 
 	flow = flow_find(&key, v6);
 	now = tick_now();
 	if (flow && flow_alive(flow, now)) {
-		if (flow->flags & FLOW_TRANSLATED)
+		if (flow->flags & FLOW_TRANSLATED && flow->seen != now)
 			return no_service_here(ctx, p, v6);
 		flow_touch(flow, p, now, v6);
 		return portless_move(ctx, p, flow, REASON_HIT, v6);

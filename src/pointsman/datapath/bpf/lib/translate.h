@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Half-NAT and NAT: which connection an answer belongs to (R-A6).
+/* Half-NAT and NAT: which connection an answer belongs to (R-A6, decision 10).
  *
  * A translation is found by the key that an answer comes with: the endpoint's address and port, and
  * the client's (half-NAT) or ours (NAT). Whose translation it is, is in it; whoever else comes to
- * the same key may take it over only if that connection has no live route by it. So two live routes
- * never share a key, nor a port of ours. Translations lie in an LRU map: one that is evicted is
- * made anew by its connection's next packet from the client (translation_hold), unless another has
- * the key by then, which ends the route. Both ways of a connection keep both, route and
- * translation, fresh.
+ * the same key may take it over only if it is old and that connection has no live route by it. So
+ * two live routes never share a key, nor a port of ours.
+ *
+ * Route and translation can be lost one by one, for each lies in a table that gives up its oldest:
+ *   no route:        the client's next packet finds none, or begins a connection and gets another
+ *                    key; answers go on to the client that the translation names, and to nobody else.
+ *   no translation:  the client's next packet makes it anew (translation_hold), unless another has
+ *                    the key by then, which ends the route. A connection asks once a tick, which
+ *                    is enough: while its route lives, nobody takes a key over.
+ * Both ways of a connection keep both fresh.
  */
 #ifndef POINTSMAN_TRANSLATE_H
 #define POINTSMAN_TRANSLATE_H
@@ -19,6 +24,7 @@
 #include "packet.h"
 
 #define NAT_TRIES 32 /* ports tried for a new connection; if they rest, as many again that may */
+#define KEPT_TICKS 3 /* a translation is nobody else's so long, though no route be there (yet) */
 
 union translation {
 	struct translation4 v4;
@@ -76,12 +82,12 @@ static __always_inline void translation_fill(union translation *t, const union f
 	l4_delta = csum_fold(csum_add_block(sum, (const void *)key + addresses, 4));
 	if (v6) {
 		t->v6.client = key->v6;
-		t->v6.seen = tick_now();
+		t->v6.seen = tick_now() - 1; /* so that the first answer is noted */
 		t->v6.ip_delta = ip_delta;
 		t->v6.l4_delta = l4_delta;
 	} else {
 		t->v4.client = key->v4;
-		t->v4.seen = tick_now();
+		t->v4.seen = tick_now() - 1; /* so that the first answer is noted */
 		t->v4.ip_delta = ip_delta;
 		t->v4.l4_delta = l4_delta;
 	}
@@ -100,13 +106,21 @@ static __always_inline bool translation_set_way(union translation *t, struct xdp
 	return true;
 }
 
-/* Whether the connection that a translation is of still goes by it. */
-static __always_inline bool translation_used(const void *t, __be32 turned_ports, const bool v6)
+static __always_inline __u32 *translation_seen(void *t, const bool v6)
 {
-	struct flow *flow = flow_find(t, v6); /* its first member is the client's key */
+	return v6 ? &((struct translation6 *)t)->seen : &((struct translation4 *)t)->seen;
+}
 
-	return flow && flow->flags & FLOW_TRANSLATED && flow->flow_id == turned_ports &&
-	       flow_alive(flow, tick_now());
+/* Whether the connection that a translation is of still goes by it, or is about to. */
+static __always_inline bool translation_used(const void *t, __u32 seen, __be32 turned_ports, const bool v6)
+{
+	__u32 now = tick_now();
+	struct flow *flow;
+
+	if (now - seen < KEPT_TICKS)
+		return true;
+	flow = flow_find(t, v6); /* its first member is the client's key */
+	return flow && flow->flags & FLOW_TRANSLATED && flow->flow_id == turned_ports && flow_alive(flow, now);
 }
 
 static __always_inline bool translation_is(const void *t, const union flow_key *key, const bool v6)
@@ -118,13 +132,22 @@ static __always_inline bool translation_is(const void *t, const union flow_key *
 static __always_inline bool translation_claim(const union flow_key *back, const union translation *t,
 					      const union flow_key *key, __be32 turned_ports, const bool v6)
 {
+	__u32 *seen, was;
 	void *old;
 
 	if (!translation_put(back, t, BPF_NOEXIST, v6))
 		return true;
 	old = translation_find(back, v6);
-	if (!old || (!translation_is(old, key, v6) && translation_used(old, turned_ports, v6)))
+	if (!old)
 		return false;
+	if (!translation_is(old, key, v6)) {
+		seen = translation_seen(old, v6);
+		was = *seen;
+		/* Of two that see it unused, one gets it. */
+		if (translation_used(old, was, turned_ports, v6) ||
+		    __sync_val_compare_and_swap(seen, was, tick_now()) != was)
+			return false;
+	}
 	return !translation_put(back, t, BPF_ANY, v6);
 }
 
@@ -155,6 +178,46 @@ static __always_inline bool claim_ports(struct xdp_md *ctx, const union flow_key
 	       translation_claim(&room->back, &room->translation, key, turned_ports, v6);
 }
 
+static __always_inline bool translation_keep(struct xdp_md *ctx, const union flow_key *key,
+					     const struct flow *flow, const bool v6)
+{
+	const void *ep = endpoint_get(flow->endpoint, v6);
+	union flow_key back;
+	void *t;
+
+	if (!ep)
+		return true; /* whoever sends finds the same */
+	back_key(&back, key, ep, flow->flow_id, v6);
+	t = translation_find(&back, v6);
+	if (!t)
+		return claim_ports(ctx, key, ep, flow->flow_id, v6);
+	/* Its packets may come by another router than before. */
+	return translation_is(t, key, v6) && translation_set_way(t, ctx, v6);
+}
+
+/* Functions that the verifier walks once. */
+__noinline int translation_keep4(struct xdp_md *ctx, const struct flow_key4 *key, const struct flow *flow)
+{
+	return key && flow && translation_keep(ctx, (const union flow_key *)key, flow, false);
+}
+
+__noinline int translation_keep6(struct xdp_md *ctx, const struct flow_key6 *key, const struct flow *flow)
+{
+	return key && flow && translation_keep(ctx, (const union flow_key *)key, flow, true);
+}
+
+/* Whether answers to a connection will still find it. If not, its route is gone. */
+static __always_inline bool translation_hold(struct xdp_md *ctx, const union flow_key *key,
+					     const struct flow *flow, const bool v6)
+{
+	if (!(flow->flags & FLOW_TRANSLATED))
+		return true;
+	if (v6 ? translation_keep6(ctx, &key->v6, flow) : translation_keep4(ctx, &key->v4, flow))
+		return true;
+	flow_delete(key, v6);
+	return false;
+}
+
 /* One port of ours after another. */
 struct nat_search {
 	struct xdp_md *ctx;
@@ -170,7 +233,7 @@ struct nat_search {
  * another client's. */
 static __always_inline bool nat_port_rests(const struct nat_search *s, const bool v6)
 {
-	__u32 zero = 0, seen;
+	__u32 zero = 0;
 	struct translating *room = bpf_map_lookup_elem(&translating, &zero);
 	void *t;
 
@@ -180,8 +243,7 @@ static __always_inline bool nat_port_rests(const struct nat_search *s, const boo
 	t = translation_find(&room->back, v6);
 	if (!t || translation_is(t, s->key, v6))
 		return false;
-	seen = v6 ? ((struct translation6 *)t)->seen : ((struct translation4 *)t)->seen;
-	return tick_now() - seen <= config.life[FLOW_ZOMBIE];
+	return tick_now() - *translation_seen(t, v6) <= config.life[FLOW_ZOMBIE];
 }
 
 static __always_inline long nat_try(struct nat_search *s, __u32 index, const bool v6)
@@ -237,7 +299,6 @@ static __always_inline int translation_begin(struct xdp_md *ctx, const union flo
 	return s.nat ? REASON_NO_NAT_PORT : REASON_TRANSLATION_TAKEN;
 }
 
-/* Functions that the verifier walks once. */
 __noinline int translation_open4(struct xdp_md *ctx, const struct flow_key4 *key, struct flow *flow)
 {
 	return key && flow ? translation_begin(ctx, (const union flow_key *)key, flow, false) :

@@ -261,17 +261,18 @@ static __always_inline int fragment_first(struct xdp_md *ctx, struct packet *p, 
 	}
 	if (p->proto == IPPROTO_TCP && (p->tcp->syn || repeats_first(flow, p)))
 		return finish(REASON_UNIT_FRAGMENT, XDP_DROP);
+	if (!translation_hold(ctx, &w->key, flow, v6))
+		return finish(REASON_TRANSLATION_TAKEN, XDP_DROP);
 	ep = endpoint_get(flow->endpoint, v6);
 	if (!ep)
 		return finish(REASON_NO_HOST, XDP_DROP);
-	if (flow->flags & FLOW_TRANSLATED && !translation_hold(ctx, &w->key, flow, ep, v6)) {
-		flow_delete(&w->key, v6);
-		return finish(REASON_TRANSLATION_TAKEN, XDP_DROP);
-	}
-	if (p->proto == IPPROTO_TCP)
+	if (p->proto == IPPROTO_TCP) {
+		if (endpoint_rest(ep, v6)->mode != FORWARD_TUNNEL && awaits_upload(flow, p))
+			return finish(REASON_UNIT_FRAGMENT, XDP_DROP); /* it may not overtake, nor fits a bundle */
 		flow_advance(flow, p, now, v6);
-	else
+	} else {
 		flow_touch(flow, p, now, v6);
+	}
 	if (must_teach(flow, ep, v6))
 		return fragment_teach(ctx, p, flow, ep, false, v6);
 	return fragment_send(ctx, p, w, flow, ep, REASON_FRAGMENT_SENT, v6);

@@ -11,32 +11,12 @@
 #include "service.h"
 #include "translate.h"
 
-/* Whether answers to a connection will still find it. */
-static __always_inline bool translation_hold(struct xdp_md *ctx, const union flow_key *key,
-					     const struct flow *flow, const void *ep, const bool v6)
-{
-	union flow_key back;
-	void *t;
-
-	back_key(&back, key, ep, flow->flow_id, v6);
-	t = translation_find(&back, v6);
-	if (t)
-		return translation_is(t, key, v6);
-	return claim_ports(ctx, key, ep, flow->flow_id, v6);
-}
-
-/* The client's next packet. */
+/* The client's next packet, once a tick. */
 static __always_inline int translate_there(struct xdp_md *ctx, struct packet *p, const union flow_key *key,
 					   struct flow *flow, __u32 now, const bool plain, const bool v6)
 {
-	const void *ep = endpoint_get(flow->endpoint, v6);
-
-	if (!ep)
-		return finish(REASON_NO_HOST, XDP_DROP);
-	if (!translation_hold(ctx, key, flow, ep, v6)) {
-		flow_delete(key, v6);
+	if (!translation_hold(ctx, key, flow, v6))
 		return finish(REASON_TRANSLATION_TAKEN, XDP_DROP);
-	}
 	if (!plain) {
 		flow_touch(flow, p, now, v6);
 		return portless_move(ctx, p, flow, REASON_HIT, v6);
@@ -45,7 +25,7 @@ static __always_inline int translate_there(struct xdp_md *ctx, struct packet *p,
 					 datagram_send(ctx, p, flow, now, v6);
 }
 
-/* What an answer tells of its connection: that it lives, or that the endpoint has ended it. */
+/* What an answer tells of its connection: that it lives, that the host has it, or has ended it. */
 static __always_inline void note_answer(void *t, __u32 *seen, bool over, const bool v6)
 {
 	__u32 now = tick_now();
@@ -57,7 +37,9 @@ static __always_inline void note_answer(void *t, __u32 *seen, bool over, const b
 	flow = flow_find(t, v6);
 	if (!flow || !(flow->flags & FLOW_TRANSLATED) || flow->state == FLOW_ZOMBIE)
 		return;
-	flow->seen = now;
+	flow->flags |= FLOW_UPLOADED;
+	if (flow->seen != now)
+		flow->seen = now - 1; /* the client's own next packet still holds the translation */
 	if (!over)
 		return;
 	if (state_counts(flow->state))
@@ -139,8 +121,8 @@ static __always_inline int translate_parsed(struct xdp_md *ctx, struct packet *p
 	return to_nat(p, v6) ? finish(REASON_NO_ROUTE, XDP_DROP) : no_service(p, v6);
 }
 
-/* Both ways of one family; the forwarder calls it on live routes that translate, and the classifier
- * on what is for no service. */
+/* Both ways of one family; the forwarder calls it on live routes that translate, once a tick, and the
+ * classifier on what is for no service. */
 static __always_inline int translate(struct xdp_md *ctx, const bool v6)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
