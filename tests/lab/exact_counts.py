@@ -18,7 +18,11 @@ def _runs(pid: int) -> int:
     """How often the kernel has called the programs that an agent holds. A tail call is no call."""
     runs: dict[str, int] = {}
     for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
-        fields = dict(line.split(":", 1) for line in entry.read_text().splitlines() if ":" in line)
+        try:
+            text = entry.read_text()
+        except FileNotFoundError:  # closed meanwhile: no program, for those stay
+            continue
+        fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         if "run_cnt" in fields:
             runs[fields["prog_id"]] = int(fields["run_cnt"])
     return sum(runs.values())
