@@ -17,7 +17,8 @@ pytestmark = pytest.mark.lab
 SITE = """
     cluster: {name: apps}
     units:
-      - {name: u1, UNIT, addresses: [10.1.0.1, "fd00:1::1"], tunnel: [10.1.1.1, "fd00:1::1:1"]}
+      - {name: u1, UNIT, addresses: [10.1.0.1, "fd00:1::1"], tunnel: [10.1.1.1, "fd00:1::1:1"],
+         nat: [10.1.2.1]}
     hosts:
       - {name: h1, HOST, addresses: [10.1.0.11, "fd00:1::11"], agent: false}
     pools:
@@ -25,7 +26,7 @@ SITE = """
       - name: own
         members:
           - {host: h1, port: 8080}
-          - {host: h1, port: 8080, addresses: [10.1.0.77]}
+          - {host: h1, port: 8080, addresses: [10.1.0.77, "fd00:1::77"]}
     services:
       - {name: web, addresses: [203.0.113.10], port: 80, forward: l2, pool: one}
       - {name: apps, addresses: [203.0.113.10], port: 81, forward: nat, pool: own}
