@@ -42,6 +42,8 @@ CONSTANTS = (
     "SECRET_SLOTS",
     "BUNDLE_VERSION",
     "FLOW_WAYS",
+    "QUIC_CONFIGS",
+    "AES_ROUNDS",
 )
 INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 TRANSPARENT = ("TYPEDEF", "CONST", "VOLATILE")

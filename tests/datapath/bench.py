@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from types import TracebackType
@@ -57,14 +58,16 @@ class Outcome:
 class UnitBench:
     """Service 0 inspected, service 1 plain, three hosts, all behind the loopback (site_file.py)."""
 
-    def __init__(self, site: Site, key: bytes) -> None:
+    def __init__(
+        self, site: Site, key: bytes, quic_keys: Mapping[tuple[str, int], bytes] | None = None
+    ) -> None:
         self.site, self.key = site, key
         self.wall_s = time.time()
         unit = site.units[0]
         compiled = compiled_services(site)
         self.datapath = UnitDatapath(unit_sizes(site, unit, compiled), unit_config(site, unit, key))
         self.endpoints = list(endpoints(site))
-        self.classifier = Classifier(self.datapath, site, key, client_mss(site))
+        self.classifier = Classifier(self.datapath, site, key, client_mss(site), quic_keys or {})
         self.classifier.fill(compiled, self.wall_s)
         self.table = EndpointTable(self.datapath, site, unit)
         for index in range(len(site.hosts)):

@@ -17,6 +17,7 @@ from pointsman.config.model import Address, Choose, Inspect, Listen, Protocol, S
 from pointsman.datapath import abi
 from pointsman.datapath.addresses import range_key4, range_key6, service_key4, service_key6
 from pointsman.datapath.live import LiveCounts
+from pointsman.datapath.quic_tables import QuicTables, configuration_record
 from pointsman.datapath.rule_tables import RuleTables
 from pointsman.datapath.unit import UnitDatapath
 
@@ -45,6 +46,7 @@ INSPECT = {
     Inspect.HTTP: abi.Inspect.HTTP,
     Inspect.TLS: abi.Inspect.TLS,
     Inspect.RDP: abi.Inspect.RDP,
+    Inspect.QUIC: abi.Inspect.QUIC,
 }
 
 
@@ -57,15 +59,22 @@ class Classifier:
     """Owner of the service, pool and rule maps of one unit.
 
     `mss`: IP version to the MSS that clients of inspected services are told, bytes.
+    `quic_keys`: service and configuration of connection ids to its key, of all that have one.
     """
 
     def __init__(
-        self, datapath: UnitDatapath, site: Site, cluster_key: bytes, mss: Mapping[int, int]
+        self,
+        datapath: UnitDatapath,
+        site: Site,
+        cluster_key: bytes,
+        mss: Mapping[int, int],
+        quic_keys: Mapping[tuple[str, int], bytes],
     ) -> None:
         self._datapath = datapath
         self._site = site
         self._key = cluster_key
         self._mss = mss
+        self._quic_keys = quic_keys
         self.live = LiveCounts(datapath)
         self._decks = decks(site)
         rooms = [2 * room_for(deck.choose, len(deck.endpoints)) for deck in self._decks]
@@ -79,6 +88,7 @@ class Classifier:
             self.live.weigh((each.number, each.member.weight) for each in deck.endpoints)
             self._deal_in(deck)
         self._write_rules(compiled)
+        self._write_quic()
         for number, service in enumerate(self._site.services):
             for address in service.addresses:
                 self._write_service(number, service, address)
@@ -130,6 +140,19 @@ class Classifier:
             pools = [self._numbers[service.name, rule.pool] for rule in service.rules]
             flags = abi.RulesetFlag.AFTER_PROXY if service.proxy_protocol else 0
             tables.write(number, compiled[number], pools, int(flags))
+
+    def _write_quic(self) -> None:
+        tables = QuicTables(self._datapath)
+        for number, service in enumerate(self._site.services):
+            for each in service.quic.configurations if service.quic else []:
+                key = self._quic_keys[service.name, each.id] if each.key_file else None
+                record = configuration_record(each.server_id_bytes, each.nonce_bytes, key)
+                tables.configure(number, each.id, record)
+            deck = self._decks[self._numbers[service.name, service.pool]]
+            for endpoint in deck.endpoints if service.quic else ():
+                if endpoint.member.quic_server_id is not None:
+                    server_id = bytes.fromhex(endpoint.member.quic_server_id)
+                    tables.assign(number, server_id, endpoint.number)
 
     def _write_service(self, number: int, service: Service, address: Address) -> None:
         value = abi.Service(

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from pointsman.config.load import load_site
-from pointsman.config.model import Inspect
 
 __all__ = ["register"]
 
@@ -23,7 +22,7 @@ def register(app: typer.Typer) -> None:
             addresses = ", ".join(map(str, service.addresses))
             how = (
                 f"{len(service.rules)} rules, else pool {service.pool}"
-                if service.inspect is not Inspect.NONE
+                if service.inspect.uploads
                 else f"pool {service.pool}"
             )
             listens = ", ".join(map(str, service.listens))

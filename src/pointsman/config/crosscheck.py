@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pointsman.config.crosscheck_endpoints import endpoint_findings
 from pointsman.config.crosscheck_forward import forward_findings
 from pointsman.config.crosscheck_lab import lab_findings
+from pointsman.config.crosscheck_quic import quic_findings
 from pointsman.config.crosscheck_rules import rule_findings
 from pointsman.config.findings import Finding, Path
 from pointsman.config.model import Address, Choose, Inspect, Member, Protocol, Role, Service, Site
@@ -32,6 +33,7 @@ def crosscheck(site: Site) -> list[Finding]:
         rule_findings,
         endpoint_findings,
         forward_findings,
+        quic_findings,
         lab_findings,
     ]
     return [finding for check in checks for finding in check(site)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pointsman.config.findings import Finding, Path
-from pointsman.config.model import Forward, Host, Inspect, Pool, Protocol, Service, Site
+from pointsman.config.model import Forward, Host, Pool, Protocol, Service, Site
 
 __all__ = ["forward_findings"]
 
@@ -49,7 +49,7 @@ def _protocols(path: Path, service: Service) -> Iterator[Finding]:
 
 
 def _agents(path: Path, service: Service, pool: Pool, hosts: dict[str, Host]) -> Iterator[Finding]:
-    upload = service.inspect is not Inspect.NONE
+    upload = service.inspect.uploads
     if service.forward is not Forward.TUNNEL and not upload:
         return
     why = "the tunnel ends there" if service.forward is Forward.TUNNEL else "it uploads connections"

@@ -35,7 +35,7 @@ def rule_findings(site: Site) -> Iterator[Finding]:
     """Everything wrong with the rules of all services."""
     for i, service in enumerate(site.services):
         path: Path = ("services", i)
-        if service.inspect is Inspect.NONE:
+        if not service.inspect.uploads:
             yield from _looks_at_nothing(path, service)
         elif any(listen.protocol is not Protocol.TCP for listen in service.listens):
             yield Finding(
@@ -48,7 +48,13 @@ def rule_findings(site: Site) -> Iterator[Finding]:
 
 
 def _looks_at_nothing(path: Path, service: Service) -> Iterator[Finding]:
-    if service.rules:
+    if service.rules and service.inspect is Inspect.QUIC:
+        yield Finding(
+            (*path, "rules"),
+            f"service {service.name} has rules, but goes by connection ids",
+            "take them away",
+        )
+    elif service.rules:
         yield Finding(
             (*path, "rules"),
             f"service {service.name} has rules, but looks at nothing",

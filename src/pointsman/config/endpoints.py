@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from pointsman.config.model import Address, Choose, Forward, Host, Inspect, Member, Service, Site
+from pointsman.config.model import Address, Choose, Forward, Host, Member, Service, Site
 
 __all__ = [
     "Deck",
@@ -122,7 +122,7 @@ def place_id(address: Address, port: int) -> bytes:
 
 def bundled(service: Service) -> bool:
     """Whether the agents of its hosts get bundles."""
-    return service.forward is Forward.TUNNEL or service.inspect is not Inspect.NONE
+    return service.forward is Forward.TUNNEL or service.inspect.uploads
 
 
 def own_places(site: Site, name: str) -> dict[bytes, tuple[Address, int]]:

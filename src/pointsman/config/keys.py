@@ -9,7 +9,7 @@ from pathlib import Path
 from pointsman.config.model import Site
 from pointsman.errors import SystemRefusal
 
-__all__ = ["KEY_BYTES", "key_path", "load_key", "make_key_file"]
+__all__ = ["KEY_BYTES", "key_path", "load_key", "load_quic_keys", "make_key_file"]
 
 KEY_BYTES = 16
 OTHERS = 0o077
@@ -20,6 +20,17 @@ def key_path(site: Site, site_file: Path) -> Path:
     if site.cluster.key_file is None:
         return Path("/etc/pointsman") / f"{site.cluster.name}.key"
     return site_file.parent / site.cluster.key_file
+
+
+def load_quic_keys(site: Site, site_file: Path) -> dict[tuple[str, int], bytes]:
+    """Service and configuration to its key, of all that have one. SystemRefusal as load_key()."""
+    return {
+        (service.name, each.id): load_key(site_file.parent / each.key_file)
+        for service in site.services
+        if service.quic is not None
+        for each in service.quic.configurations
+        if each.key_file is not None
+    }
 
 
 def load_key(path: Path) -> bytes:

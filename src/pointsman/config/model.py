@@ -21,6 +21,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pointsman.config.quic_model import Quic, QuicConfiguration, ServerId
+
 __all__ = [
     "Address",
     "Application",
@@ -39,6 +41,8 @@ __all__ = [
     "OtherPorts",
     "Pool",
     "Protocol",
+    "Quic",
+    "QuicConfiguration",
     "Role",
     "Router",
     "Rule",
@@ -87,6 +91,13 @@ class Inspect(StrEnum):
     HTTP = "http"
     TLS = "tls"
     RDP = "rdp"
+    QUIC = "quic"
+    """Bound on the first datagram; and each goes where its connection id says."""
+
+    @property
+    def uploads(self) -> bool:
+        """Whether the unit answers the handshake, and an agent uploads the connection."""
+        return self in (Inspect.HTTP, Inspect.TLS, Inspect.RDP)
 
 
 class Forward(StrEnum):
@@ -217,6 +228,8 @@ class Member(Model):
     a `port` or the way of forwarding changes the destination."""
     port: Port | None = None
     """Where its application listens; None: on the port that clients connect to."""
+    quic_server_id: ServerId | None = None
+    """What its QUIC server writes into its connection ids."""
 
 
 class Pool(Model):
@@ -284,6 +297,8 @@ class Service(Model):
     """Instead of `protocol` and `port`: a group, whose flows of one client go to one host."""
     forward: Forward = Forward.TUNNEL
     inspect: Inspect = Inspect.NONE
+    quic: Quic | None = None
+    """With `inspect: quic`."""
     proxy_protocol: bool = False
     """Clients' first data begins with a PROXY protocol header, behind which rules look."""
     rules: Annotated[list[Rule], Field(max_length=4096)] = []

@@ -13,6 +13,7 @@ from typing import ClassVar
 from pointsman.datapath.codecs import Layout, Record
 
 __all__ = [
+    "AES_ROUNDS",
     "BUNDLE_VERSION",
     "FLOW_STATES",
     "FLOW_WAYS",
@@ -23,9 +24,11 @@ __all__ = [
     "PEERS",
     "POOL_SIZE_BITS",
     "PROGRAMS",
+    "QUIC_CONFIGS",
     "RULE_WORDS",
     "SECRET_SLOTS",
     "TICK_SHIFT",
+    "AesTables",
     "Affinity",
     "AffinityKey4",
     "AffinityKey6",
@@ -72,6 +75,9 @@ __all__ = [
     "Pool",
     "PrefixKey",
     "Program",
+    "QuicCipher",
+    "QuicConfig",
+    "QuicServerKey",
     "RangeKey4",
     "RangeKey6",
     "RuleBits",
@@ -102,6 +108,8 @@ MATCH_TEXT = 124
 SECRET_SLOTS = 4
 BUNDLE_VERSION = 1
 FLOW_WAYS = 16
+QUIC_CONFIGS = 8
+AES_ROUNDS = 10
 PROGRAMS = 18
 FLOW_STATES = 5
 PEERS = 2
@@ -192,6 +200,7 @@ class FlowFlag(IntFlag):
     GROUPED = 4
     TRANSLATED = 8
     UPLOADED = 16
+    BY_ID = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -529,6 +538,7 @@ class Inspect(IntEnum):
     HTTP = 1
     TLS = 2
     RDP = 3
+    QUIC = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -635,6 +645,53 @@ class Standing(Record):
     LAYOUT: ClassVar[Layout] = Layout("I", "I")
     lost: int
     weight: int
+
+
+class QuicCipher(IntEnum):
+    """What stands between a server id and the connection id (draft-ietf-quic-load-balancers)."""
+
+    PLAIN = 0
+    SINGLE_PASS = 1
+    FOUR_PASSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class QuicConfig(Record):
+    """How servers make connection ids."""
+
+    SIZE: ClassVar[int] = 232
+    LAYOUT: ClassVar[Layout] = Layout("B", "B", "B", "5s", "2Q", "2Q", "2Q", "44I")
+    server_id_bytes: int
+    nonce_bytes: int
+    cipher: int
+    zero: bytes
+    server_id_mask: tuple[int, ...]
+    left_mask: tuple[int, ...]
+    right_mask: tuple[int, ...]
+    round_keys: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuicServerKey(Record):
+    """Server ids are padded with zeros: all of a service have one length."""
+
+    SIZE: ClassVar[int] = 24
+    LAYOUT: ClassVar[Layout] = Layout("I", "I", "16s")
+    service: int
+    zero: int
+    server_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AesTables(Record):
+    """`struct aes_tables` of abi.h."""
+
+    SIZE: ClassVar[int] = 2560
+    LAYOUT: ClassVar[Layout] = Layout("256I", "256I", "256s", "256s")
+    encipher: tuple[int, ...]
+    decipher: tuple[int, ...]
+    box: bytes
+    inverse_box: bytes
 
 
 class MatchClass(IntEnum):

@@ -40,6 +40,9 @@ class UnitSizes:
     ranges: int
     """Prefixes of ports, of all addresses of all services that answer to ranges."""
     groups: int
+    quic_configurations: int
+    """Places for them."""
+    quic_servers: int
     translations: int
     """Of connections that go by half-NAT or NAT, each family's."""
     pools: int
@@ -72,6 +75,8 @@ class UnitSizes:
             "ranges6": self.ranges,
             "affinities4": self.max_flows if self.groups else 1,
             "affinities6": self.max_flows if self.groups else 1,
+            "quic_configs": self.quic_configurations,
+            "quic_servers": self.quic_servers,
             "returns4": self.translations,
             "returns6": self.translations,
             "pools": self.pools,
@@ -151,6 +156,9 @@ class UnitDatapath(Loaded):
         self.affinities6 = Hash(self.map("affinities6"), RecordCodec(abi.AffinityKey6), affinity)
         self.services4 = Hash(self.map("services4"), RecordCodec(abi.ServiceKey4), service)
         self.services6 = Hash(self.map("services6"), RecordCodec(abi.ServiceKey6), service)
+        self.quic_configs = Array(self.map("quic_configs"), RecordCodec(abi.QuicConfig))
+        self.quic_servers = Hash(self.map("quic_servers"), RecordCodec(abi.QuicServerKey), U32)
+        self.aes_tables = Array(self.map("aes_tables"), RecordCodec(abi.AesTables))
         self.pools = Array(self.map("pools"), RecordCodec(abi.Pool))
         self.cards = Array(self.map("cards"), U32)
         self.cursors = Array(self.map("cursors"), U32)

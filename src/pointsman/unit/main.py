@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -28,7 +30,7 @@ from pointsman.system.residue import Residue
 from pointsman.unit.recounts import keep_recounting
 from pointsman.unit.settings import client_mss, unit_config, unit_sizes
 
-__all__ = ["run_unit"]
+__all__ = ["UnitKeys", "run_unit"]
 
 log = structlog.get_logger()
 
@@ -39,7 +41,15 @@ RESOLVE_S = 1.0
 """How long a start waits for hosts to answer, before it goes on with those that did."""
 
 
-def run_unit(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
+@dataclass(frozen=True, slots=True)
+class UnitKeys:
+    """The cluster's, and by service and configuration those of QUIC's connection ids."""
+
+    cluster: bytes
+    quic: Mapping[tuple[str, int], bytes]
+
+
+def run_unit(site: Site, name: str, run_dir: Path, keys: UnitKeys) -> None:
     """Runs as root until SIGTERM or SIGINT, then leaves the machine as it was.
 
     Raises PointsmanError, with nothing changed, if it can't begin.
@@ -58,10 +68,10 @@ def run_unit(site: Site, name: str, run_dir: Path, cluster_key: bytes) -> None:
         require_no_xdp(interface.index)
         compiled = compiled_services(site)
         datapath = stack.enter_context(
-            UnitDatapath(unit_sizes(site, unit, compiled), unit_config(site, unit, cluster_key))
+            UnitDatapath(unit_sizes(site, unit, compiled), unit_config(site, unit, keys.cluster))
         )
         stack.callback(residue.undo)
-        daemon = _Daemon(site, unit, datapath, netlink, residue, cluster_key)
+        daemon = _Daemon(site, unit, datapath, netlink, residue, keys)
         daemon.classifier.fill(compiled, time.time())
         daemon.forwarder.fill()
         for address in (*unit.tunnel, *unit.nat):
@@ -86,12 +96,12 @@ class _Daemon:
         datapath: UnitDatapath,
         netlink: Netlink,
         residue: Residue,
-        cluster_key: bytes,
+        keys: UnitKeys,
     ) -> None:
         self._unit = unit
         self._datapath = datapath
         self.forwarder = Forwarder(datapath, netlink, residue, site, unit)
-        self.classifier = Classifier(datapath, site, cluster_key, client_mss(site))
+        self.classifier = Classifier(datapath, site, keys.cluster, client_mss(site), keys.quic)
         self._watch = open_watch()
         self._changed = asyncio.Event()
 

@@ -43,6 +43,7 @@ def flow_buckets(site: Site, unit: Unit) -> dict[int, int]:
 def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSizes:
     """How large the maps must be."""
     found = decks(site)
+    quic = any(service.quic is not None for service in site.services)
     return UnitSizes(
         buckets=flow_buckets(site, unit),
         max_flows=unit.max_flows,
@@ -58,6 +59,10 @@ def unit_sizes(site: Site, unit: Unit, compiled: Sequence[Compiled]) -> UnitSize
             if listen.first != listen.last
         ),
         groups=sum(service.is_group for service in site.services),
+        quic_configurations=abi.QUIC_CONFIGS * len(site.services) if quic else 0,
+        quic_servers=sum(
+            each.member.quic_server_id is not None for deck in found for each in deck.endpoints
+        ),
         translations=unit.max_translations if translates(site) else 0,
         listens=sum(len(s.addresses) * (len(s.listens) + 1) for s in site.services),
         pools=len(found),

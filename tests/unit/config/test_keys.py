@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.config.keys import KEY_BYTES, key_path, load_key, make_key_file
+from pointsman.config.keys import KEY_BYTES, key_path, load_key, load_quic_keys, make_key_file
 from pointsman.config.load import load_site
 from pointsman.config.model import Site
 from pointsman.errors import SystemRefusal
@@ -94,3 +94,26 @@ def test_where_a_site_keeps_its_key() -> None:
     cluster = site.cluster.model_copy(update={"key_file": "keys/k"})
     named: Site = site.model_copy(update={"cluster": cluster})
     assert key_path(named, DEMO) == DEMO.parent / "keys" / "k"
+
+
+def quic_site(key_file: str) -> Site:
+    document = load_site(DEMO).model_dump(mode="json", exclude_unset=True)
+    configurations = [
+        {"id": 1, "server_id_bytes": 2, "nonce_bytes": 6, "key_file": key_file},
+        {"id": 2, "server_id_bytes": 2, "nonce_bytes": 6},
+    ]
+    document["services"][1]["quic"] = {"configurations": configurations}
+    return Site.model_validate(document)
+
+
+def test_keys_of_connection_ids(tmp_path: Path) -> None:
+    path = key_file(tmp_path, "00112233445566778899aabbccddeeff")
+    site = quic_site(path.name)
+    name = site.services[1].name
+    wanted = bytes.fromhex("00112233445566778899aabbccddeeff")
+    assert load_quic_keys(site, tmp_path / "site.yaml") == {(name, 1): wanted}
+
+
+def test_key_of_connection_ids_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SystemRefusal, match=r"none\.key: there is none"):
+        load_quic_keys(quic_site("none.key"), tmp_path / "site.yaml")

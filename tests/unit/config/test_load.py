@@ -13,7 +13,7 @@ from pointsman.errors import SiteError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SERVICE_KEYS = (
-    "name, addresses, protocol, port, listen, forward, inspect, proxy_protocol, rules, pool"
+    "name, addresses, protocol, port, listen, forward, inspect, quic, proxy_protocol, rules, pool"
 )
 
 
@@ -92,7 +92,7 @@ def test_site_loads() -> None:
         (
             "inspect: http",
             "inspect: htp",
-            ":23: services[0].inspect: \"htp\" should be 'none', 'http', 'tls' or 'rdp'",
+            ":23: services[0].inspect: \"htp\" should be 'none', 'http', 'tls', 'rdp' or 'quic'",
             "change it",
         ),
         (

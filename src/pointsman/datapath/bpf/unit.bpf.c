@@ -36,7 +36,7 @@ static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *
 	if (!flow)
 		goto classify;
 	now = tick_now();
-	if (!flow_alive(flow, now) || flow->flags & FLOW_REOPENED)
+	if (!flow_alive(flow, now) || flow->flags & (FLOW_REOPENED | FLOW_BY_ID))
 		goto classify;
 	if (flow->flags & FLOW_TRANSLATED && flow->seen != now) {
 		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_TRANSLATE6 : PROGRAM_TRANSLATE4);

@@ -88,6 +88,7 @@ enum flow_flag {
 	FLOW_GROUPED = 4, /* other flows of the client go where it goes */
 	FLOW_TRANSLATED = 8, /* by half-NAT or NAT: its answers come back to us */
 	FLOW_UPLOADED = 16, /* its host has shown that it has it (inspected, not tunnelled) */
+	FLOW_BY_ID = 32, /* a datagram may name another endpoint (QUIC) */
 };
 
 /* A route: where the packets of one connection go, and how to rewrite them (R-A3, R-E9). */

@@ -29,6 +29,7 @@ enum inspect {
 	INSPECT_HTTP = 1,
 	INSPECT_TLS = 2,
 	INSPECT_RDP = 3,
+	INSPECT_QUIC = 4, /* not inspected: every datagram goes by its connection id */
 };
 
 /* Services by ranges of ports, a longest-prefix trie; prefixlen counts bits from addr on. */
@@ -97,6 +98,43 @@ struct pool {
 struct standing {
 	__u32 lost; /* connections that are still counted in live, but ended without a word */
 	__u32 weight; /* how many it should have, relative to the others of its pool */
+};
+
+#define QUIC_CONFIGS 8 /* of a service, by an id's first three bits; the last one is nobody's */
+#define AES_ROUNDS 10 /* of AES-128 */
+#define AES_KEY_WORDS (4 * (AES_ROUNDS + 1))
+
+/* What stands between a server id and the connection id (draft-ietf-quic-load-balancers). */
+enum quic_cipher {
+	QUIC_PLAIN = 0,
+	QUIC_SINGLE_PASS = 1, /* server id and nonce are one block */
+	QUIC_FOUR_PASSES = 2,
+};
+
+/* How servers make connection ids. Masks are of bytes as they stand in memory. */
+struct quic_config {
+	__u8 server_id_bytes; /* 0: there is no such configuration */
+	__u8 nonce_bytes;
+	__u8 cipher; /* enum quic_cipher */
+	__u8 zero[5];
+	__u64 server_id_mask[2];
+	__u64 left_mask[2]; /* of the halves that four passes mix */
+	__u64 right_mask[2];
+	__u32 round_keys[AES_KEY_WORDS]; /* to decipher a block (single pass), or to encipher one */
+};
+
+/* Server ids are padded with zeros: all of a service have one length. */
+struct quic_server_key {
+	__u32 service; /* index */
+	__u32 zero;
+	__u8 server_id[16];
+};
+
+struct aes_tables {
+	__u32 encipher[256];
+	__u32 decipher[256];
+	__u8 box[256];
+	__u8 inverse_box[256];
 };
 
 /* What a condition is about. A rule has one condition of a class at most. */

@@ -48,6 +48,8 @@ static __always_inline void flow_begin(struct flow *flow, const struct service *
 	flow->rcv_wscale = service->rcv_wscale;
 	flow->service = service->id;
 	flow->flags = service->flags & SERVICE_GROUP ? FLOW_GROUPED : 0;
+	if (service->inspect == INSPECT_QUIC)
+		flow->flags |= FLOW_BY_ID;
 	flow->state = FLOW_DATAGRAM;
 }
 
@@ -67,7 +69,7 @@ static __always_inline bool must_fit(const struct endpoint_rest *ep, enum bundle
 	return kind == BUNDLE_DATA || (kind == BUNDLE_SYN && ep->mode == FORWARD_TUNNEL);
 }
 
-/* Deals an endpoint and writes the route. REASON_COUNT, or why there is none. */
+/* Writes the route to flow->endpoint; if that is NO_CARD, deals one. REASON_COUNT, or why there is none. */
 static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, const void **ep,
 				      const struct packet *p, const union flow_key *key,
 				      const struct service *service, __u32 pool, enum bundle_kind kind,
@@ -76,7 +78,8 @@ static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, con
 	const struct endpoint_rest *rest;
 	int why;
 
-	flow->endpoint = endpoint_choose(service, pool, key, v6);
+	if (flow->endpoint == NO_CARD)
+		flow->endpoint = endpoint_choose(service, pool, key, v6);
 	if (flow->endpoint == NO_CARD)
 		return REASON_NO_HOST;
 	*ep = endpoint_get(flow->endpoint, v6);
@@ -104,12 +107,13 @@ static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, con
 	return REASON_COUNT;
 }
 
-/* kind: BUNDLE_SYN or BUNDLE_DATAGRAM of a plain service, BUNDLE_DATA of an inspected one. */
-static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const union flow_key *key,
-				 const struct service *service, __u32 pool, enum bundle_kind kind,
-				 __u32 now, const bool v6)
+/* kind: BUNDLE_SYN or BUNDLE_DATAGRAM of a plain service, BUNDLE_DATA of an inspected one.
+ * endpoint: the one that must be, or NO_CARD. */
+static __always_inline int plumb_to(struct xdp_md *ctx, struct packet *p, const union flow_key *key,
+				    const struct service *service, __u32 pool, __u32 endpoint,
+				    enum bundle_kind kind, __u32 now, const bool v6)
 {
-	struct flow flow = {};
+	struct flow flow = { .endpoint = endpoint };
 	const void *ep = NULL;
 	int why;
 
@@ -122,6 +126,14 @@ static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const uni
 		return flow_move(ctx, p, &flow, ep, REASON_PLUMBED, v6);
 	return bundle_send_plain(ctx, p, &flow, ep, kind,
 				 kind == BUNDLE_SYN ? REASON_BUNDLED_SYN : REASON_BUNDLED_DATAGRAM, v6);
+}
+
+/* To any endpoint of the pool. */
+static __always_inline int plumb(struct xdp_md *ctx, struct packet *p, const union flow_key *key,
+				 const struct service *service, __u32 pool, enum bundle_kind kind,
+				 __u32 now, const bool v6)
+{
+	return plumb_to(ctx, p, key, service, pool, NO_CARD, kind, now, v6);
 }
 
 #endif

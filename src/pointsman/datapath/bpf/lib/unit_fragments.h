@@ -225,6 +225,7 @@ static __always_inline int fragment_plumb(struct xdp_md *ctx, struct packet *p, 
 	if (p->proto == IPPROTO_TCP || !(config.flags & UNIT_CLASSIFIES))
 		return finish(p->proto == IPPROTO_TCP && p->tcp->syn ? REASON_UNIT_FRAGMENT : REASON_NO_ROUTE, XDP_DROP);
 	__builtin_memset(&w->flow, 0, sizeof(w->flow));
+	w->flow.endpoint = NO_CARD;
 	why = route_make(ctx, &w->flow, &ep, p, &w->key, service, service->pool, BUNDLE_DATAGRAM, tick_now(), v6);
 	if (why != REASON_COUNT)
 		return finish(why, XDP_DROP);
