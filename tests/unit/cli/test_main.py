@@ -103,8 +103,10 @@ def test_interrupt(tmp_path: Path) -> None:
     """`check` waits for a file that somebody has yet to write; Ctrl-C ends it."""
     fifo = tmp_path / "site.yaml"
     os.mkfifo(fifo)
+    command = [sys.executable, "-m", "pointsman.cli.main"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pointsman.cli.main", "check", fifo],
+        # What is started in the background has SIGINT ignored, unless somebody says otherwise.
+        ["env", "--default-signal=INT", *command, "check", fifo],
         stderr=subprocess.PIPE,
         text=True,
     )
