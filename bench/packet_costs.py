@@ -29,6 +29,7 @@ from paths import (
     sized,
     unit_paths,
 )
+from quic_paths import QUIC_KEYS, quic_paths, quic_site
 from site_file import KEY, make_site
 
 __all__ = ["PathCost", "measure_memory", "measure_packets"]
@@ -133,6 +134,7 @@ def measure_packets(
         meter = Meter(harness, rounds, say)
         _plain(meter)
         _modes(meter)
+        _quic(meter)
         if scales:
             for rules in RULES:
                 _rules(meter, rules)
@@ -165,6 +167,11 @@ def _modes(meter: Meter) -> None:
                 for path in mode_paths(unit, version, *mode)
             ]
         )
+
+
+def _quic(meter: Meter) -> None:
+    with UnitBench(sized(quic_site(), TABLE), KEY, QUIC_KEYS) as unit:
+        meter.measure([path for version in (4, 6) for path in quic_paths(unit, version)])
 
 
 def _rules(meter: Meter, rules: int) -> None:

@@ -34,11 +34,13 @@ from pointsman.datapath import abi
 from pointsman.datapath.reasons import Reason
 
 __all__ = [
+    "FAMILY",
     "MODE_PORTS",
     "PacketPath",
     "WrongOutput",
     "acknowledgement",
     "data_paths",
+    "host_addresses",
     "host_paths",
     "large_site",
     "mode_paths",

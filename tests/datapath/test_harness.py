@@ -25,6 +25,7 @@ from paths import (
     scale_paths,
     unit_paths,
 )
+from quic_paths import QUIC_KEYS, quic_paths, quic_site
 from site_file import KEY
 
 from pointsman.datapath.reasons import Reason
@@ -63,6 +64,12 @@ def test_every_way_to_forward(harness: Harness, version: int) -> None:
         for mode in MODE_PORTS:
             for path in mode_paths(unit, version, *mode):
                 run(harness, path)
+
+
+def test_every_kind_of_connection_id(harness: Harness, version: int) -> None:
+    with UnitBench(quic_site(), KEY, QUIC_KEYS) as unit:
+        for path in quic_paths(unit, version):
+            run(harness, path)
 
 
 def test_every_path_of_the_host(harness: Harness, version: int) -> None:

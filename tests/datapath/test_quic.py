@@ -36,6 +36,7 @@ PORTS = {"short": 443, "long": 444, "even": 445, "nat": 446, "half": 447, "l2": 
 CASES = [(name, each) for name, kinds in KINDS.items() for each in kinds]
 FORWARD = {"nat": "nat", "half": "half-nat", "l2": "l2"}
 UNKNOWN = 9
+KEYS = {(f"quic-{name}", number): SECRET for name in PORTS for number in range(7)}
 Case = tuple[str, Configuration]
 
 
@@ -86,8 +87,7 @@ def site() -> Site:
 
 @pytest.fixture(scope="module")
 def loaded() -> Iterator[UnitBench]:
-    keys = {(f"quic-{name}", number): SECRET for name in PORTS for number in range(7)}
-    with UnitBench(site(), KEY, keys) as bench:
+    with UnitBench(site(), KEY, KEYS) as bench:
         yield bench
 
 
@@ -270,3 +270,18 @@ def test_other_ways_of_forwarding(unit: UnitBench, version: int, name: str) -> N
     assert Ether(outcome.frame)[UDP].payload.load == short(named(each, 1))
     source = Ether(outcome.frame).payload.src
     assert (source == CLIENT[version]) == (name != "nat")
+
+
+def test_a_unit_that_binds_nothing_keeps_to_its_routes(unit: UnitBench, version: int) -> None:
+    each = KINDS["short"][0]
+    assert host_of(unit.send(frame(version, short(named(each, 1)), 443))) == 1
+    datapath = unit.datapath
+    ((key, flow),) = (datapath.flows4 if version == 4 else datapath.flows6).items()
+    document = site().model_dump(mode="json", exclude_unset=True)
+    document["units"][0]["roles"] = ["forwarder"]
+    with UnitBench(Site.model_validate(document), KEY, KEYS) as other:
+        datapath = other.datapath
+        (datapath.flows4 if version == 4 else datapath.flows6).set(key, flow)  # type: ignore[arg-type]
+        outcome = other.send(frame(version, short(named(each, 2)), 443))
+        assert (host_of(outcome), outcome.reason) == (1, "hit")
+        assert other.send(frame(version, short(named(each, 2)), 443, 7)).reason == "no_route"

@@ -15,7 +15,7 @@ from typing import Self
 
 from answers import answer, too_big
 from bench import XDP_DROP, XDP_PASS, UnitBench
-from fuzz_site import fuzz_site, set_peers
+from fuzz_site import fuzz_site, quic_keys, set_peers
 from host_bench import TC_DROP, TC_NEXT, HostBench
 from judge_host import HOST_VERDICTS, HostJudge
 from judge_unit import UNIT_VERDICTS, UnitJudge
@@ -57,7 +57,7 @@ class Campaign:
             stack.enter_context(new_namespace())
             stack.enter_context(listeners())
             site = fuzz_site()
-            self._unit = stack.enter_context(UnitBench(site, KEY))
+            self._unit = stack.enter_context(UnitBench(site, KEY, quic_keys(site)))
             self._host = stack.enter_context(HostBench(site, KEY))
             set_peers(self._unit)
             unit, host = self._unit.datapath, self._host.datapath

@@ -8,12 +8,14 @@ from typing import Any
 from bench import UnitBench
 from packets import TUNNEL, UNIT_MAC, VIP
 from places import GATEWAY_MAC, PEER_MAC
+from quic_data import CONFIGURATIONS, QUIC_PORTS, SERVER_IDS
+from quic_data import KEY as QUIC_KEY
 from site_file import make_site
 
 from pointsman.config.model import Site
 from pointsman.datapath import abi
 
-__all__ = ["NAT", "fuzz_site", "set_peers"]
+__all__ = ["NAT", "fuzz_site", "quic_keys", "set_peers"]
 
 NAT = {4: "10.1.2.1", 6: "fd00:1::2:1"}
 
@@ -63,6 +65,32 @@ INSPECTED: list[dict[str, Any]] = [
         ],
     },
 ]
+IDENTIFIED = [
+    {"host": f"h{i}", "quic_server_id": server_id.hex()}
+    for i, server_id in enumerate(SERVER_IDS, start=1)
+]
+QUIC: list[dict[str, Any]] = [
+    {
+        "name": f"quic-{port}",
+        "port": port,
+        "forward": forward,
+        "pool": "identified",
+        "inspect": "quic",
+        "quic": {
+            "configurations": [
+                {
+                    "id": each.id,
+                    "server_id_bytes": each.server_id_bytes,
+                    "nonce_bytes": each.nonce_bytes,
+                    "key_file": "quic.key" if each.key else None,
+                }
+                for each in CONFIGURATIONS
+            ]
+        },
+        **UDP,
+    }
+    for port, forward in zip(QUIC_PORTS, ("tunnel", "half-nat", "nat"), strict=True)
+]
 SECOND_UNIT = {
     "name": "u2",
     "addresses": ["10.1.0.2", "fd00:1::2"],
@@ -76,13 +104,18 @@ def fuzz_site() -> Site:
     document = make_site().model_dump(mode="json", exclude_unset=True)
     document["pools"] += [
         {"name": "own", "members": OWN},
+        {"name": "identified", "members": IDENTIFIED},
         {"name": "by-client", "choose": "client-ip", "members": HOSTS},
     ]
     unit = document["units"][0] | {"nat": [NAT[4], NAT[6]]}
     document["units"] = [unit, unit | SECOND_UNIT]
     common = {"addresses": [VIP[4], VIP[6]], "pool": "all"}
-    document["services"] += [common | service for service in [*PLAIN, *INSPECTED]]
+    document["services"] += [common | service for service in [*PLAIN, *INSPECTED, *QUIC]]
     return Site.model_validate(document)
+
+
+def quic_keys(site: Site) -> dict[tuple[str, int], bytes]:
+    return {(s.name, each.id): QUIC_KEY for s in site.services if s.quic for each in CONFIGURATIONS}
 
 
 def set_peers(unit: UnitBench) -> None:

@@ -15,6 +15,7 @@ import wire
 from first_data import first_data
 from mutate import damaged, wrapped
 from packets import HOSTS, ROUTER_MAC, TUNNEL, UNIT_MAC, VIP
+from quic_data import QUIC_PORTS, quic_datagram
 from target import FRAME_MAX, FRAME_MIN, Result
 
 from pointsman.datapath.reasons import Reason
@@ -24,7 +25,7 @@ __all__ = ["MACS", "Conversation", "Traffic"]
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 PLAIN = [81, 82, 91, 92, 94, 96, 1723, 5060]
 INSPECTED = [80, 83, 85, 443, 3389]
-DATAGRAMS = [53, 84, 93, 95, 500, 4500, 10000, 15000, 20000]
+DATAGRAMS = [53, 84, 93, 95, 500, 4500, 10000, 15000, 20000, *QUIC_PORTS, *QUIC_PORTS]
 OTHER_PORTS = [1, 79, 7471, 20001, 0, 65535]
 CONVERSATIONS = 300
 MOST_LATER = 100
@@ -164,6 +165,8 @@ class Traffic:
 
     def _datagram(self, talk: Conversation) -> bytes:
         data = self.rng.randbytes(self.rng.choice((0, 1, 40, 500, 1472)))
+        if talk.dport in QUIC_PORTS and self.rng.random() < 0.9:
+            data = quic_datagram(self.rng)
         segment = wire.udp((talk.sport, talk.dport), data)
         zero = talk.version == 4 and self.rng.random() < 0.2
         segment = wire.seal(wire.UDP, talk.source, VIPS[talk.version], segment, zero=zero)
