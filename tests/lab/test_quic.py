@@ -23,6 +23,7 @@ SITE = """
     cluster: {name: quic}
     units:
       - {name: u1, UNIT, addresses: [10.1.0.1, "fd00:1::1"], tunnel: [10.1.1.1, "fd00:1::1:1"]}
+      - {name: u2, UNIT, addresses: [10.1.0.2, "fd00:1::2"], tunnel: [10.1.1.2, "fd00:1::1:2"]}
     hosts:
       - {name: h1, HOST, addresses: [10.1.0.11, "fd00:1::11"]}
       - {name: h2, HOST, addresses: [10.1.0.12, "fd00:1::12"]}
@@ -60,6 +61,7 @@ KINDS = {
 }
 SERVER_IDS = {"h1": b"\xa1\xb1", "h2": b"\xa2\xb2", "h3": b"\xa3\xb3"}
 ADDRESSES = {4: ("198.51.100.2", "198.51.100.3"), 6: ("2001:db8:1::2", "2001:db8:1::3")}
+UNITS = ["u1", "u2"]
 MOVES = 5
 
 
@@ -96,8 +98,11 @@ def servers(lab: Lab, version: int, kind: str) -> Iterator[dict[str, Seen]]:
 def test_a_client_that_moves_stays_on_its_host(
     lab: Lab, version: int, new_id: bool, kind: str
 ) -> None:
-    """By its own will, with another id; or behind a NAT that forgot it, with the same one."""
-    packets = Packets(lab, ["u1"])
+    """By its own will, with another id; or behind a NAT that forgot it, with the same one.
+
+    Wherever it is, the router may send it to the other unit.
+    """
+    packets = Packets(lab, UNITS)
     with servers(lab, version, kind) as seen:
         with quic_client(lab, "c1", VIP[version], 443, ADDRESSES[version][0]) as client:
             host, _, answer = client.ask(b"before").partition(b" ")
@@ -110,10 +115,10 @@ def test_a_client_that_moves_stays_on_its_host(
         served = seen[host.decode()]
         assert served.handshakes == 1
         assert served.peers == [ADDRESSES[version][move % 2] for move in range(MOVES + 1)]
-    outcomes = packets.outcomes("u1")
-    assert outcomes["bundled_datagram"] == MOVES + 1
+    bundled = [packets.outcomes(unit)["bundled_datagram"] for unit in UNITS]
+    assert sum(bundled) == MOVES + 1
     assert packets.dropped() == {}
-    assert packets.unaccounted("u1") == 0
+    assert [packets.unaccounted(unit) for unit in UNITS] == [0, 0]
 
 
 @pytest.mark.parametrize("version", [4, 6])
