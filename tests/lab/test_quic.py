@@ -117,7 +117,9 @@ def test_a_client_that_moves_stays_on_its_host(
         assert served.peers == [ADDRESSES[version][move % 2] for move in range(MOVES + 1)]
     bundled = [packets.outcomes(unit)["bundled_datagram"] for unit in UNITS]
     assert sum(bundled) == MOVES + 1
-    assert packets.dropped() == {}
+    # What still comes for a socket that has gone draws errors, from a client before this one, too.
+    lost = {reason for _, reason in packets.dropped()}
+    assert lost <= {"icmp_no_route"}
     assert [packets.unaccounted(unit) for unit in UNITS] == [0, 0]
 
 
