@@ -166,6 +166,21 @@ def test_a_fragment_cut_at_any_byte_goes_nowhere(
         assert host.send(frames[which][:size]).reason in ("not_ours", "host_malformed"), size
 
 
+def test_an_answer_s_first_fragment_cut_at_any_byte_is_turned_or_left(
+    host: HostBench, client: Client
+) -> None:
+    version = client.version
+    inner = client.packet(b"first")
+    host.send(host.bundle(client, BundleKind.DATAGRAM, inner, endpoint=FIRST.id(version)))
+    udp = UDP(sport=FIRST.port, dport=client.port) / DATA
+    frame = cut(version, FIRST.address[version], CLIENT[version], udp)[0]
+    header_ends = 14 + {4: 20, 6: 48}[version] + 8
+    for size in range(14 + IP_BYTES[version], header_ends + 20):
+        outcome = host.leave(frame[:size])
+        assert outcome.verdict == TC_NEXT, size
+        assert outcome.reason == ("out_other" if size < header_ends else "out_turned"), size
+
+
 @pytest.mark.parametrize("size", range(8))
 def test_a_first_fragment_without_its_ports_goes_nowhere(
     host: HostBench, client: Client, size: int

@@ -66,7 +66,7 @@ class Campaign:
             self._ledgers = unit_ledger, host_ledger
             self._forward = Target(unit, "forward", unit_ledger, XDP_DROP, XDP_PASS)
             self._restore = Target(host, "restore", host_ledger, TC_DROP)
-            self._leave = Target(host, "leave", host_ledger, TC_DROP)
+            self._leave = Target(host, "leave", host_ledger)
             self._unit_judge = UnitJudge(site, tag_key(KEY))
             self._host_judge = HostJudge(site, tag_key(KEY))
             self._stack = stack.pop_all()

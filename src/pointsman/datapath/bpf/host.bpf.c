@@ -159,7 +159,7 @@ static __always_inline int take_fragment(struct __sk_buff *skb, const bool v6)
 		return addresses_turn(skb, to, v6) ? finish(REASON_HOST_INTERNAL, TC_DROP) :
 						     finish(REASON_FRAGMENT_RESTORED, TC_NEXT);
 	}
-	if (!fragment_has_header(&f) || bpf_skb_load_bytes(skb, f.l4_at, &flow_id, sizeof(flow_id)))
+	if (!fragment_has_header(skb, &f) || bpf_skb_load_bytes(skb, f.l4_at, &flow_id, sizeof(flow_id)))
 		return finish(REASON_HOST_MALFORMED, TC_DROP);
 	if (mapping_key_load(&key, skb, flow_id, v6))
 		return finish(REASON_HOST_INTERNAL, TC_DROP);

@@ -100,12 +100,19 @@ static __always_inline const void *fragment_recall(const struct fragment *f, con
 	return to && now - to->seen <= FRAGMENT_TICKS ? to : NULL;
 }
 
-/* Whether a first fragment holds all of a TCP or UDP header that is looked at. */
-static __always_inline bool fragment_has_header(const struct fragment *f)
+/* Whether a first fragment holds all of a TCP or UDP header that is looked at, by its IP header and in
+ * the frame, which may be cut off (both matter: behind a short packet, a frame is padded). */
+static __always_inline bool fragment_has_header(const struct __sk_buff *skb, const struct fragment *f)
 {
+	__u32 bytes;
+
 	if (f->proto == IPPROTO_TCP)
-		return f->l4_bytes >= sizeof(struct tcphdr);
-	return f->proto == IPPROTO_UDP && f->l4_bytes >= sizeof(struct udphdr);
+		bytes = sizeof(struct tcphdr);
+	else if (f->proto == IPPROTO_UDP)
+		bytes = sizeof(struct udphdr);
+	else
+		return false;
+	return f->l4_bytes >= bytes && f->l4_at + bytes <= skb->len;
 }
 
 #endif

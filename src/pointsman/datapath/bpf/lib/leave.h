@@ -44,7 +44,7 @@ static __always_inline int leave_packet(struct __sk_buff *skb, const struct frag
 	__be16 ports[2], port;
 	__be32 vip[4];
 
-	if (!fragment_has_header(f) || bpf_skb_load_bytes(skb, f->l4_at, ports, sizeof(ports)))
+	if (!fragment_has_header(skb, f) || bpf_skb_load_bytes(skb, f->l4_at, ports, sizeof(ports)))
 		return finish(REASON_OUT_OTHER, TC_NEXT);
 	/* As the mapping has it: from the client. */
 	if (v6) {
