@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,9 @@ def lab(demo_site: Path) -> Iterator[Lab]:
         yield made
 
 
-@pytest.fixture
+@contextmanager
 def load(lab: Lab) -> Iterator[subprocess.Popen[str]]:
-    """wrk from c2, one connection a request, until the test is over."""
+    """wrk from c2, a connection a request. Over before the test is, or counters still move."""
     argv = ["wrk", "-t1", "-c20", "-d60", "-H", "Connection: close", url(4, "/b")]
     process = lab.popen("c2", argv, stdout=subprocess.PIPE, text=True)
     try:
@@ -78,30 +79,29 @@ def addresses(lab: Lab, node: str, device: str) -> str:
     return lab.run(node, ["ip", "-o", "address", "show", "dev", device]).stdout
 
 
-def test_a_killed_unit_leaves_no_program_and_comes_back(
-    lab: Lab, load: subprocess.Popen[str]
-) -> None:
+def test_a_killed_unit_leaves_no_program_and_comes_back(lab: Lab) -> None:
     units = unit_of_ports(lab)
     others = [port for port, unit in units.items() if unit == "u2"]
     its_own = [port for port, unit in units.items() if unit == "u1"]
     assert others
     assert its_own
 
-    assert xdp_programs(lab, "u1")
-    lab.kill_agent("u1", signal.SIGKILL)
-    assert xdp_programs(lab, "u1") == []
+    with load(lab) as wrk:
+        assert xdp_programs(lab, "u1")
+        lab.kill_agent("u1", signal.SIGKILL)
+        assert xdp_programs(lab, "u1") == []
 
-    # The other unit's new connections are unharmed, both kinds.
-    for port in others:
-        assert ask(lab, 4, port=81, source_port=port, timeout=2) in ("h1", "h2", "h3")
+        # The other unit's new connections are unharmed, both kinds.
+        for port in others:
+            assert ask(lab, 4, port=81, source_port=port, timeout=2) in ("h1", "h2", "h3")
 
-    lab.start_agent("u1")
-    assert len(xdp_programs(lab, "u1")) == 1
-    for port in its_own:
-        assert ask(lab, 4, port=81, source_port=port, timeout=2) in ("h1", "h2", "h3")
-    assert load.poll() is None
-    for version in (4, 6):
-        assert ask(lab, version, "/a", timeout=2) == "h1"
+        lab.start_agent("u1")
+        assert len(xdp_programs(lab, "u1")) == 1
+        for port in its_own:
+            assert ask(lab, 4, port=81, source_port=port, timeout=2) in ("h1", "h2", "h3")
+        assert wrk.poll() is None
+        for version in (4, 6):
+            assert ask(lab, version, "/a", timeout=2) == "h1"
 
 
 def test_a_killed_unit_restarted_has_its_addresses_once(lab: Lab) -> None:
@@ -111,16 +111,15 @@ def test_a_killed_unit_restarted_has_its_addresses_once(lab: Lab) -> None:
     assert sorted(addresses(lab, "u1", "e0").split()) == sorted(before.split())
 
 
-def test_a_killed_host_agent_comes_back_and_live_connections_go_on(
-    lab: Lab, load: subprocess.Popen[str]
-) -> None:
+def test_a_killed_host_agent_comes_back_and_live_connections_go_on(lab: Lab) -> None:
     """Its mappings are lost; a notice makes the units teach them again."""
-    with lab.enter_netns("c1"), socket.create_connection((VIP[4], 80), timeout=10) as live:
-        host = _outlive_its_host_agent(lab, live)
-    assert lab.status(host)["reasons"]["host_taught"] > 0
-    assert load.poll() is None
-    answered = {ask(lab, 4, "/b", timeout=3) for _ in range(8)}
-    assert answered == {"h2", "h3"}
+    with load(lab) as wrk:
+        with lab.enter_netns("c1"), socket.create_connection((VIP[4], 80), timeout=10) as live:
+            host = _outlive_its_host_agent(lab, live)
+        assert lab.status(host)["reasons"]["host_taught"] > 0
+        assert wrk.poll() is None
+        answered = {ask(lab, 4, "/b", timeout=3) for _ in range(8)}
+        assert answered == {"h2", "h3"}
 
 
 def _outlive_its_host_agent(lab: Lab, live: socket.socket) -> str:
