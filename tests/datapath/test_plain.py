@@ -76,6 +76,21 @@ def test_a_full_size_segment_stays_one_packet(unit: UnitBench, version: int) -> 
     assert len(outcome.frame) == 1514
 
 
+@pytest.mark.parametrize("ip_bytes", [3500, 4096, 8999, 9000])
+def test_a_jumbo_segment_stays_one_packet(unit: UnitBench, version: int, ip_bytes: int) -> None:
+    """Of such a frame, only the start lies where the program's pointers reach."""
+    client = Client(version)
+    unit.open_plain(client)
+    payload = bytes(i % 251 for i in range(ip_bytes - (40 if version == 4 else 60)))
+    sent = client.frame(payload, flags="A", seq=client.isn + 1, ack=78)
+    outcome = unit.send(sent)
+    assert outcome.reason == "hit"
+    assert len(outcome.frame) == len(sent) == 14 + ip_bytes
+    assert bytes(split(outcome.frame)[1].payload) == payload
+    assert checksums_right(outcome.frame)
+    assert unit.send(sent[:-1]).reason == "unit_malformed"
+
+
 @pytest.mark.parametrize(
     ("flags", "state"),
     [

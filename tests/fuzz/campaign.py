@@ -26,7 +26,7 @@ from mutate import damaged, wrapped
 from namespace import new_namespace
 from reading import read
 from site_file import KEY
-from target import FRAME_MAX, Result, Target
+from target import Result, Target
 from traffic import MACS, Traffic
 
 from pointsman.datapath.reasons import REASONS, Outcome, Reason, Where
@@ -34,8 +34,8 @@ from pointsman.tunnel.keys import tag_key
 
 __all__ = ["Campaign", "Found"]
 
-HOST_FRAME_MIN = 54
-"""BPF_PROG_TEST_RUN refuses an skb that is shorter than its IP header."""
+HOST_FRAME_MIN, HOST_FRAME_MAX = 54, 3000
+"""BPF_PROG_TEST_RUN refuses an skb shorter than its IP header, or longer than a page."""
 ANSWERED = 0.2
 ROUTER_TO_UNIT = MACS["unit"] + MACS["router"]
 TAG_EVERY = 16
@@ -151,7 +151,7 @@ class Campaign:
 
     def _at_host(self, client: bytes, sent: bytes, *, whole: bool) -> None:
         frame = self._spoilt(sent)
-        if not HOST_FRAME_MIN <= len(frame) <= FRAME_MAX:
+        if not HOST_FRAME_MIN <= len(frame) <= HOST_FRAME_MAX:
             return
         result = self._send(self._restore, frame)
         self._host_judge.judge(frame, result)
@@ -171,5 +171,5 @@ class Campaign:
         if not got or not got.has_ports or (got.target, got.ports[1]) not in own:
             return
         frame = self._spoilt(answer(self._rng, got))
-        if HOST_FRAME_MIN <= len(frame) <= FRAME_MAX:
+        if HOST_FRAME_MIN <= len(frame) <= HOST_FRAME_MAX:
             self._host_judge.judge(frame, self._send(self._leave, frame))

@@ -12,8 +12,8 @@ from pointsman.datapath.reasons import Reason
 
 __all__ = ["FRAME_MAX", "FRAME_MIN", "Result", "Target"]
 
-FRAME_MIN, FRAME_MAX = 15, 3000
-"""What BPF_PROG_TEST_RUN takes of XDP programs."""
+FRAME_MIN, FRAME_MAX = 15, 9014
+"""What BPF_PROG_TEST_RUN takes of XDP programs; more than a page is in several pieces."""
 ROOM = 4096
 MOST_WAITING = 64
 

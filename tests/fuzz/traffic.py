@@ -93,6 +93,11 @@ class Traffic:
         ]
         self._weights = [weight for _, weight in self._makers]
 
+    def _data(self, *sizes: int) -> bytes:
+        """Of one of these sizes, or more than a page holds."""
+        jumbo = self.rng.random() < 0.03
+        return self.rng.randbytes(8900 if jumbo else self.rng.choice(sizes))
+
     def next(self) -> tuple[bytes, bool]:
         """A frame, and whether it is as a client would send it: plain and undamaged."""
         rng = self.rng
@@ -164,7 +169,7 @@ class Traffic:
         )
 
     def _datagram(self, talk: Conversation) -> bytes:
-        data = self.rng.randbytes(self.rng.choice((0, 1, 40, 500, 1472)))
+        data = self._data(0, 1, 40, 500, 1472)
         if talk.dport in QUIC_PORTS and self.rng.random() < 0.9:
             data = quic_datagram(self.rng)
         segment = wire.udp((talk.sport, talk.dport), data)
@@ -195,7 +200,7 @@ class Traffic:
         talk.sent += 1
         seq = talk.isn + rng.choice((0, 1, 1, 100, 0x80000000))
         flags = rng.choice((ACK, ACK, ACK | PSH, ACK | FIN, RST, RST | ACK, rng.getrandbits(8)))
-        return self._segment(talk, seq, ack, flags, rng.randbytes(rng.choice((0, 1, 100, 1460))))
+        return self._segment(talk, seq, ack, flags, self._data(0, 1, 100, 1460))
 
     # ---- the rest ----
 
@@ -209,7 +214,7 @@ class Traffic:
         talk, rng = self._some(), self.rng
         version = talk.version
         if rng.random() < 0.3:
-            kind, data = (8 if version == 4 else 128), rng.randbytes(rng.choice((0, 1, 56, 1400)))
+            kind, data = (8 if version == 4 else 128), self._data(0, 1, 56, 1400)
             message = wire.icmp(kind, 0, rng.getrandbits(32), data)
         elif rng.random() < 0.1:
             message = wire.icmp(rng.getrandbits(8), 0, rng.getrandbits(32), rng.randbytes(20))

@@ -368,6 +368,10 @@ class Lab(Model):
     network: Network
     """Holds every unit, host and bystander; the router takes its last usable IPv4 address and,
     of IPv6, the network's address with ffff in its last 16 bits."""
+    mtu: Annotated[int, Field(ge=1280, le=9000)] = 1500
+    """Of every cable but those that `routers` names, bytes."""
+    queues: Annotated[int, Field(ge=1, le=64)] = 1
+    """Of every interface, each way."""
     clients: Annotated[list[Client], Field(min_length=1)]
     bystanders: list[Bystander] = []
     routers: list[Router] = []

@@ -1,6 +1,6 @@
 """Builds a planned network: namespaces, cables, addresses, routes, offloads.
 
-Units must meet frames as a wire would bring them: at most 1,500 bytes, checksums complete. So
+Units must meet frames as a wire would bring them: of the cable's MTU, checksums complete. So
 whatever is sent towards them is cut and summed in software, at the clients and at the router's
 ports. What only hosts and clients see may stay whole: answers pass no unit.
 """
@@ -163,11 +163,13 @@ def _lay_cable(lab: str, node: Node, router: IPRoute) -> Cable | None:
     if node.delay_ms:
         near = (netns_name(lab, node.behind), node.name)
         return lay_cable(near, (netns_name(lab, node.name), node.device), node.delay_ms)
+    queues = {"num_tx_queues": node.queues, "num_rx_queues": node.queues}
     router.link(
         "add",
         ifname=node.name,
         kind="veth",
-        peer={"ifname": node.device, "net_ns_fd": netns_name(lab, node.name)},
+        **queues,
+        peer={"ifname": node.device, "net_ns_fd": netns_name(lab, node.name), **queues},
     )
     return None
 
@@ -223,7 +225,7 @@ def _let_units_transmit(lab: str, plan: Plan) -> None:
     for node in plan.nodes:
         if node.native_xdp:
             argv = ["ip", "link", "set", "dev", node.name, "xdpdrv"]
-            _call(netns_name(lab, ROUTER), [*argv, "obj", str(OBJECTS / PASS), "sec", "xdp"])
+            _call(netns_name(lab, ROUTER), [*argv, "obj", str(OBJECTS / PASS), "sec", "xdp.frags"])
 
 
 def _forget_hashes(lab: str, plan: Plan) -> None:

@@ -75,6 +75,8 @@ class Node:
     """The router at the other end of its cable."""
     mtu: int = 1500
     """Of the cable, bytes."""
+    queues: int = 1
+    """Of both interfaces, each way."""
     delay_ms: float = 0
     """Of the cable, each way."""
     forwards: bool = False
@@ -134,7 +136,8 @@ def make_plan(site: Site) -> Plan:
         )
     lan_addresses = tuple(_router_interfaces(site.lab.network))
     ends = (*_lan_nodes(site, site.lab, lan_addresses), *map(_client_node, site.lab.clients))
-    nodes = tuple(_with_routers(ends, site.lab.routers))
+    cabled = (replace(end, mtu=site.lab.mtu, queues=site.lab.queues) for end in ends)
+    nodes = tuple(_with_routers(cabled, site.lab.routers))
     _check_names(nodes)
     _check_addresses(nodes, lan_addresses)
     return Plan(nodes, lan_addresses, tuple(_routes(site)), tuple(_far_networks(nodes)))

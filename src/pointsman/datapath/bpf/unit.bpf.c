@@ -18,14 +18,14 @@
 #include "lib/way_back.h"
 
 /* What has a live route goes on by it; all else is for one of the programs. */
-static __always_inline int forward_family(struct xdp_md *ctx, void *data, void *end, const bool v6)
+static __always_inline int forward_family(struct xdp_md *ctx, const bool v6)
 {
 	union flow_key key;
 	struct packet p;
 	struct flow *flow;
 	__u32 now;
 
-	if (!parse_plain(&p, data, end, v6)) {
+	if (!parse_plain(&p, ctx, v6)) {
 		bpf_tail_call(ctx, &programs, v6 ? PROGRAM_REST6 : PROGRAM_REST4);
 		goto unfilled;
 	}
@@ -62,111 +62,111 @@ static __always_inline int forward_frame(struct xdp_md *ctx)
 	if ((void *)(eth + 1) > end)
 		return finish(REASON_NOT_OURS, XDP_PASS);
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		return forward_family(ctx, data, end, false);
+		return forward_family(ctx, false);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return forward_family(ctx, data, end, true);
+		return forward_family(ctx, true);
 	if (is_tag(eth->h_proto))
 		bpf_tail_call(ctx, &programs, PROGRAM_TAGGED);
 	return finish(REASON_NOT_OURS, XDP_PASS);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int forward(struct xdp_md *ctx)
 {
 	return forward_frame(ctx);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int classify4(struct xdp_md *ctx)
 {
 	return classify(ctx, false);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int classify6(struct xdp_md *ctx)
 {
 	return classify(ctx, true);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int datagram4(struct xdp_md *ctx)
 {
 	return datagram(ctx, false);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int datagram6(struct xdp_md *ctx)
 {
 	return datagram(ctx, true);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int translate4(struct xdp_md *ctx)
 {
 	return translate(ctx, false);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int translate6(struct xdp_md *ctx)
 {
 	return translate(ctx, true);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int rest4(struct xdp_md *ctx)
 {
 	return rest(ctx, false);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int rest6(struct xdp_md *ctx)
 {
 	return rest(ctx, true);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int options4(struct xdp_md *ctx)
 {
 	return options4_take_off(ctx);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int options6(struct xdp_md *ctx)
 {
 	return options6_take_off(ctx);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int fragment4(struct xdp_md *ctx)
 {
 	return fragment(ctx, false);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int fragment6(struct xdp_md *ctx)
 {
 	return fragment(ctx, true);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int icmp4(struct xdp_md *ctx)
 {
 	return icmp(ctx, false);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int icmp6(struct xdp_md *ctx)
 {
 	return icmp(ctx, true);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int handover4(struct xdp_md *ctx)
 {
 	return handover(ctx, false);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int handover6(struct xdp_md *ctx)
 {
 	return handover(ctx, true);
@@ -179,7 +179,7 @@ static __noinline int forward_untagged(struct xdp_md *ctx)
 }
 
 /* A frame with VLAN tags: done without them, sent or passed with them. */
-SEC("xdp")
+SEC("xdp.frags")
 int tagged(struct xdp_md *ctx)
 {
 	struct tags tags;

@@ -91,10 +91,9 @@ static __always_inline __u64 packet_tag(const struct packet *p, const struct bun
 /* The same of the frame's packet. A function of its own, for IPv6 leaves its callers no stack. */
 __noinline __u64 frame_tag6(struct xdp_md *ctx, const struct bundle *b)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct packet p;
 
-	return b && parse_plain(&p, data, end, true) ? packet_tag(&p, b, true) : 0;
+	return b && parse_plain(&p, ctx, true) ? packet_tag(&p, b, true) : 0;
 }
 
 /* Puts b, whose tag stands, in front of the first `inner` bytes of the packet, and sends it. ep: an

@@ -117,8 +117,7 @@ static __always_inline int classify(struct xdp_md *ctx, const bool v6)
 	struct packet p;
 	__u32 now;
 
-	if (!parse_plain(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6) ||
-	    p.proto != IPPROTO_TCP)
+	if (!parse_plain(&p, ctx, v6) || p.proto != IPPROTO_TCP)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* the forwarder has parsed it */
 	service = service_of(&p, v6);
 	if (!service)

@@ -42,8 +42,7 @@ static __always_inline int datagram(struct xdp_md *ctx, const bool v6)
 	union flow_key key;
 	struct packet p;
 
-	if (!parse_plain(&p, (void *)(long)ctx->data, end, v6) ||
-	    p.proto != IPPROTO_UDP)
+	if (!parse_plain(&p, ctx, v6) || p.proto != IPPROTO_UDP)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* the forwarder has parsed it */
 	service = service_of(&p, v6);
 	if (!service && is_notice(&p, v6)) {

@@ -30,7 +30,7 @@ static __always_inline bool handover_open(const struct packet *p, void *end, str
 	__builtin_memcpy(b, inner, sizeof(*b));
 	/* As if the carried packet had a MAC header of its own. */
 	if (b->version != BUNDLE_VERSION || b->kind != BUNDLE_HANDOVER ||
-	    !parse_icmp(&in, (void *)inner + sizeof(*b) - ETH_HLEN, end, v6) ||
+	    !parse_icmp_at(&in, (void *)inner + sizeof(*b) - ETH_HLEN, end, v6) ||
 	    in.ip_bytes != payload_bytes(p) - sizeof(*b))
 		return false;
 	icmp_tagged(&t, &in, v6);
@@ -44,7 +44,7 @@ static __always_inline int handover(struct xdp_md *ctx, const bool v6)
 	struct packet p;
 	struct bundle b;
 
-	if (!parse_plain(&p, data, end, v6) || p.proto != IPPROTO_UDP)
+	if (!parse_plain(&p, ctx, v6) || p.proto != IPPROTO_UDP)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* it has been parsed */
 	if (!handover_open(&p, end, &b, v6))
 		return finish(REASON_BAD_NOTICE, XDP_DROP);
@@ -56,7 +56,7 @@ static __always_inline int handover(struct xdp_md *ctx, const bool v6)
 	if (data + sizeof(eth) > end)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
 	__builtin_memcpy(data, &eth, sizeof(eth));
-	if (!parse_icmp(&p, data, end, v6) || !is_icmp_error(((struct icmp_header *)p.l4)->type, v6))
+	if (!parse_icmp(&p, ctx, v6) || !is_icmp_error(((struct icmp_header *)p.l4)->type, v6))
 		return finish(REASON_BAD_NOTICE, XDP_DROP);
 	return vip_error(ctx, &p, b.hops, v6);
 }

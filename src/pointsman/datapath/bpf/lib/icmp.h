@@ -68,7 +68,7 @@ static __always_inline int icmp(struct xdp_md *ctx, const bool v6)
 	struct packet p;
 	__u8 type;
 
-	if (!parse_icmp(&p, data, end, v6))
+	if (!parse_icmp(&p, ctx, v6))
 		return malformed(data, end, v6);
 	type = ((struct icmp_header *)p.l4)->type;
 	if (!to_vip(&p, v6))

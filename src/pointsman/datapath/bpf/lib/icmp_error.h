@@ -155,7 +155,7 @@ static __always_inline int error_translate(struct xdp_md *ctx, struct packet *p,
 		e->outer.v4.daddr = e->to.v4.saddr;
 	}
 	if (!quote_turn(ctx, &e->quote, &e->to, &sum, v6) ||
-	    !parse_icmp(p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6))
+	    !parse_icmp(p, ctx, v6))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
 	return error_move(ctx, p, &e->outer, sum, rest->dmac, rest->ifindex, REASON_ICMP_SENT, v6);
 }
@@ -215,7 +215,7 @@ static __always_inline int error_return(struct xdp_md *ctx, struct packet *p, st
 		return finish(REASON_TTL_EXPIRED, XDP_DROP);
 	client_addresses(&e->outer, &e->to, v6);
 	if (!quote_turn(ctx, &e->quote, &e->to, &sum, v6) ||
-	    !parse_icmp(p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6))
+	    !parse_icmp(p, ctx, v6))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
 	return error_move(ctx, p, &e->outer, sum, macs, ifindex, REASON_ICMP_RETURNED, v6);
 }

@@ -68,17 +68,26 @@ static __always_inline bool parse_ip6(struct packet *p, void *end)
 	return true;
 }
 
+/* Whether the frame is of so many bytes at least. Of a long one, drivers keep the end in buffers of
+ * their own, which lie behind no pointer of ours. */
+static __always_inline bool frame_holds(struct xdp_md *ctx, __u32 bytes)
+{
+	return (void *)(long)ctx->data + bytes <= (void *)(long)ctx->data_end || bytes <= bpf_xdp_get_buff_len(ctx);
+}
+
 /* Whether p is a plain, whole TCP segment or UDP datagram. What is not goes to lib/rest.h, which
  * finds out what it is. */
-static __always_inline bool parse_plain(struct packet *p, void *data, void *end, const bool v6)
+static __always_inline bool parse_plain(struct packet *p, struct xdp_md *ctx, const bool v6)
 {
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
 	p->eth = data;
 	p->ip4 = v6 ? NULL : data + ETH_HLEN;
 	p->ip6 = v6 ? data + ETH_HLEN : NULL;
 	p->l4 = data + ETH_HLEN + ip_header_bytes(v6);
-	if (!(v6 ? parse_ip6(p, end) : parse_ip4(p, end)) || data + ETH_HLEN + p->ip_bytes > end)
+	if (!(v6 ? parse_ip6(p, end) : parse_ip4(p, end)) || (void *)(p->udp + 1) > end)
 		return false;
-	if ((void *)(p->udp + 1) > end || p->ip_bytes < ip_header_bytes(v6) + sizeof(struct udphdr))
+	if (p->ip_bytes < ip_header_bytes(v6) + sizeof(struct udphdr) || !frame_holds(ctx, ETH_HLEN + p->ip_bytes))
 		return false;
 	p->l4_bytes = p->ip_bytes - ip_header_bytes(v6);
 	if (p->proto == IPPROTO_UDP) {

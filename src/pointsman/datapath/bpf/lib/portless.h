@@ -16,10 +16,12 @@ static __always_inline bool is_portless(__u8 proto)
 }
 
 /* Whether p, whose Ethernet and IP headers are there, is a whole packet of such a protocol. */
-static __always_inline bool parse_portless(struct packet *p, void *data, void *end, const bool v6)
+static __always_inline bool parse_portless(struct packet *p, struct xdp_md *ctx, const bool v6)
 {
+	void *end = (void *)(long)ctx->data_end;
+
 	return (v6 ? parse_ip6(p, end) : parse_ip4(p, end)) && is_portless(p->proto) &&
-	       p->ip_bytes >= ip_header_bytes(v6) && data + ETH_HLEN + p->ip_bytes <= end;
+	       p->ip_bytes >= ip_header_bytes(v6) && frame_holds(ctx, ETH_HLEN + p->ip_bytes);
 }
 
 static __always_inline void portless_key(union flow_key *key, const struct packet *p, const bool v6)

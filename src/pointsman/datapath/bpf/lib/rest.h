@@ -65,7 +65,7 @@ static __always_inline int rest(struct xdp_md *ctx, const bool v6)
 	p.ip6 = v6 ? data + ETH_HLEN : NULL;
 	if (data + ETH_HLEN + ip_header_bytes(v6) > end)
 		return finish(REASON_NOT_OURS, XDP_PASS);
-	if (parse_portless(&p, data, end, v6))
+	if (parse_portless(&p, ctx, v6))
 		return portless(ctx, &p, v6);
 	reader = v6 ? reader6(p.ip6, end) : reader4(p.ip4);
 	proto = v6 ? p.ip6->nexthdr : p.ip4->protocol;

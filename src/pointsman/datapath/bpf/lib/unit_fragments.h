@@ -77,8 +77,8 @@ static __always_inline void fragment_read6(struct fragment *f, const struct pack
 }
 
 /* Reads one behind a bare IP header. False if its lengths contradict each other, or make no packet. */
-static __always_inline bool fragment_parse(struct packet *p, struct fragment *f, void *data, void *end,
-					   const bool v6)
+static __always_inline bool fragment_parse(struct packet *p, struct fragment *f, struct xdp_md *ctx, void *data,
+					   void *end, const bool v6)
 {
 	const __u32 header = ip_header_bytes(v6) + (v6 ? sizeof(struct fragment_header) : 0);
 	struct fragment_header *extension;
@@ -99,7 +99,7 @@ static __always_inline bool fragment_parse(struct packet *p, struct fragment *f,
 		p->proto = p->ip4->protocol;
 		fragment_read4(f, p);
 	}
-	if (p->ip_bytes <= header || data + ETH_HLEN + p->ip_bytes > end)
+	if (p->ip_bytes <= header || !frame_holds(ctx, ETH_HLEN + p->ip_bytes))
 		return false;
 	p->l4_bytes = p->ip_bytes - header;
 	p->l4_header = p->proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
@@ -371,7 +371,7 @@ static __always_inline int fragment(struct xdp_md *ctx, const bool v6)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* whoever calls has looked */
 	p.ip4 = v6 ? NULL : data + ETH_HLEN;
 	p.ip6 = v6 ? data + ETH_HLEN : NULL;
-	if (!fragment_parse(&p, &w->fragment, data, end, v6))
+	if (!fragment_parse(&p, &w->fragment, ctx, data, end, v6))
 		return fragment_end(&p, REASON_UNIT_MALFORMED, v6);
 	if (p.proto != IPPROTO_TCP && p.proto != IPPROTO_UDP)
 		return fragment_end(&p, REASON_UNIT_FRAGMENT, v6);

@@ -33,8 +33,8 @@ static __always_inline bool is_icmp_error(__u8 type, const bool v6)
 	return v6 ? type >= 1 && type <= 4 : type == 3 || type == 11 || type == 12;
 }
 
-/* A whole ICMP message behind a bare IP header. */
-static __always_inline bool parse_icmp(struct packet *p, void *data, void *end, const bool v6)
+/* The start of an ICMP message behind a bare IP header; its end may be missing. */
+static __always_inline bool parse_icmp_at(struct packet *p, void *data, void *end, const bool v6)
 {
 	p->eth = data;
 	p->ip4 = v6 ? NULL : data + ETH_HLEN;
@@ -42,11 +42,17 @@ static __always_inline bool parse_icmp(struct packet *p, void *data, void *end, 
 	p->l4 = data + ETH_HLEN + ip_header_bytes(v6);
 	p->l4_header = ICMP_HEADER;
 	if (!(v6 ? parse_ip6(p, end) : parse_ip4(p, end)) || p->proto != (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) ||
-	    p->l4 + ICMP_HEADER > end || data + ETH_HLEN + p->ip_bytes > end ||
-	    p->ip_bytes < ip_header_bytes(v6) + ICMP_HEADER)
+	    p->l4 + ICMP_HEADER > end || p->ip_bytes < ip_header_bytes(v6) + ICMP_HEADER)
 		return false;
 	p->l4_bytes = p->ip_bytes - ip_header_bytes(v6);
 	return true;
+}
+
+/* A whole one. */
+static __always_inline bool parse_icmp(struct packet *p, struct xdp_md *ctx, const bool v6)
+{
+	return parse_icmp_at(p, (void *)(long)ctx->data, (void *)(long)ctx->data_end, v6) &&
+	       frame_holds(ctx, ETH_HLEN + p->ip_bytes);
 }
 
 static __always_inline bool quote_ip4(struct xdp_md *ctx, struct quote *q)

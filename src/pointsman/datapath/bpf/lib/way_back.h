@@ -125,12 +125,11 @@ static __always_inline int translate_parsed(struct xdp_md *ctx, struct packet *p
  * classifier on what is for no service. */
 static __always_inline int translate(struct xdp_md *ctx, const bool v6)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct packet p;
 
-	if (parse_plain(&p, data, end, v6))
+	if (parse_plain(&p, ctx, v6))
 		return translate_parsed(ctx, &p, true, v6);
-	if (parse_portless(&p, data, end, v6))
+	if (parse_portless(&p, ctx, v6))
 		return translate_parsed(ctx, &p, false, v6);
 	return finish(REASON_UNIT_INTERNAL, XDP_DROP); /* whoever calls has parsed it */
 }
