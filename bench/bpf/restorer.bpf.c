@@ -153,7 +153,7 @@ static __always_inline struct template *template_next(struct restorer *r)
 	return bpf_map_lookup_elem(&templates, &index);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int restore_xdp(struct xdp_md *ctx)
 {
 	__u32 zero = 0, bytes;
@@ -187,7 +187,7 @@ int restore_xdp(struct xdp_md *ctx)
 
 /* A generator of packets: run with BPF_F_TEST_XDP_LIVE_FRAMES at an interface, it sends them out
  * there. Frames come back from their way as it left them, in other memory each time. */
-SEC("xdp")
+SEC("xdp.frags")
 int generate(struct xdp_md *ctx)
 {
 	__u32 zero = 0, bytes;
@@ -229,7 +229,7 @@ int restore_tc(struct __sk_buff *skb)
 	return TC_ACT_SHOT;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int bare_xdp(struct xdp_md *ctx)
 {
 	return XDP_TX;
@@ -283,7 +283,7 @@ static __always_inline bool parse6(struct xdp_md *ctx, struct floor_packet *p)
 }
 
 /* What any balancer must do: parse, and one lookup. A packet that is not in the table is dropped. */
-SEC("xdp")
+SEC("xdp.frags")
 int lookup4(struct xdp_md *ctx)
 {
 	struct floor_packet p;
@@ -291,7 +291,7 @@ int lookup4(struct xdp_md *ctx)
 	return parse4(ctx, &p) && bpf_map_lookup_elem(&floor4, &p.key4) ? XDP_TX : XDP_DROP;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int lookup6(struct xdp_md *ctx)
 {
 	struct floor_packet p;
@@ -300,7 +300,7 @@ int lookup6(struct xdp_md *ctx)
 }
 
 /* What any balancer must do that remembers a new connection: look, and write. */
-SEC("xdp")
+SEC("xdp.frags")
 int insert4(struct xdp_md *ctx)
 {
 	struct floor_value *known, value = {};
@@ -313,7 +313,7 @@ int insert4(struct xdp_md *ctx)
 	return bpf_map_update_elem(&floor4, &p.key4, &value, BPF_ANY) ? XDP_DROP : XDP_TX;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int insert6(struct xdp_md *ctx)
 {
 	struct floor_value *known, value = {};

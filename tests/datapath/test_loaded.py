@@ -61,7 +61,7 @@ UNIT_SIZES = UnitSizes(
     matches=5,
     prefixes=0,
 )
-HOST_SIZES = HostSizes(max_mappings=1000, max_fragments=64, units=2, endpoints=2)
+HOST_SIZES = HostSizes(mappings={4: 1000, 6: 1000}, max_fragments=64, units=2, endpoints=2)
 
 
 def test_unit_has_maps_of_the_sizes_that_follow() -> None:

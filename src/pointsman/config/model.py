@@ -393,3 +393,8 @@ class Site(Model):
     services: Annotated[list[Service], Field(min_length=1)]
     other_ports: OtherPorts = OtherPorts.DROP
     lab: Lab | None = None
+
+    @property
+    def versions(self) -> set[int]:
+        """The IP versions that services have addresses of."""
+        return {address.version for service in self.services for address in service.addresses}

@@ -22,7 +22,8 @@ HOST_OBJECT = OBJECTS / "host.bpf.o"
 class HostSizes:
     """How many of each there may be."""
 
-    max_mappings: int
+    mappings: dict[int, int]
+    """By IP version."""
     max_fragments: int
     units: int
     endpoints: int
@@ -31,14 +32,14 @@ class HostSizes:
     def entries(self) -> dict[str, int]:
         """Capacity by name of map; the kernel allows no empty one."""
         wanted = {
-            "mappings4": self.max_mappings,
-            "mappings6": self.max_mappings,
+            "mappings4": self.mappings[4],
+            "mappings6": self.mappings[6],
             "fragments4": self.max_fragments,
             "fragments6": self.max_fragments,
             "endpoints4": self.endpoints,
             "endpoints6": self.endpoints,
-            "vips4": self.max_mappings if self.endpoints else 1,
-            "vips6": self.max_mappings if self.endpoints else 1,
+            "vips4": self.mappings[4] if self.endpoints else 1,
+            "vips6": self.mappings[6] if self.endpoints else 1,
             "tunnels4": self.units,
             "tunnels6": self.units,
         }

@@ -39,7 +39,7 @@ def _bears_vip(endpoint: Endpoint, host: Host, version: int) -> bool:
 def host_sizes(site: Site, host: Host) -> HostSizes:
     """How large the maps must be."""
     return HostSizes(
-        max_mappings=host.max_mappings,
+        mappings={v: host.max_mappings if v in site.versions else 1 for v in (4, 6)},
         max_fragments=host.max_fragments,
         units=len(site.units),
         endpoints=len(own_places(site, host.name)),

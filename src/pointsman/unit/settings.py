@@ -33,9 +33,8 @@ def translates(site: Site) -> bool:
 def flow_buckets(site: Site, unit: Unit) -> dict[int, int]:
     """IP version to buckets of the table of routes; one where no service has an address."""
     per_cpu = unit.flow_table is TableKind.PER_CPU
-    versions = {address.version for service in site.services for address in service.addresses}
     return {
-        version: bucket_count(unit.max_flows if version in versions else 1, per_cpu=per_cpu)
+        version: bucket_count(unit.max_flows if version in site.versions else 1, per_cpu=per_cpu)
         for version in (4, 6)
     }
 
