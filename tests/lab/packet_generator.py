@@ -31,7 +31,7 @@ def _folded(words: Iterable[int]) -> int:
     return total
 
 
-def _words(data: bytes) -> Iterable[int]:
+def _words(data: bytes | bytearray) -> Iterable[int]:
     return (word for (word,) in struct.iter_unpack("!H", data))
 
 
