@@ -24,7 +24,7 @@ PAYLOAD = bytes(64)
 
 
 def measure_datagrams(lab: Lab, results: Results, say: Callable[[str], None]) -> None:
-    """Fills `datagrams` of the results. ValueError if most got lost on their way."""
+    """Fills `datagrams` of the results. ValueError if nearly all got lost on their way."""
     lab.run("router", ["ethtool", "-K", ROUTER_PORT, "gro", "on"])
     own = _link(lab, "c1")
     with lab.enter_netns(HOST):
@@ -42,14 +42,17 @@ def measure_datagrams(lab: Lab, results: Results, say: Callable[[str], None]) ->
 
 
 def _rate(lab: Lab, harness: Harness, ifindex: int) -> float:
-    """Datagrams/s that arrive at the host's interface."""
+    """Datagrams/s that arrive at the host's interface.
+
+    A sender that gets a CPU to itself makes more than the first cable's ring holds: that is lost.
+    """
     before = _received(lab)
     started = time.monotonic()
     with lab.enter_netns("c1"):
         harness.send_out(ifindex, COUNT)
     seconds = time.monotonic() - started
     arrived = _received(lab) - before
-    if arrived < COUNT / 2:
+    if arrived < COUNT / 10:
         raise ValueError(f"{arrived:,} of {COUNT:,} datagrams arrived")
     return arrived / seconds
 
