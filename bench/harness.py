@@ -109,7 +109,7 @@ class Harness:
         for start in range(0, len(frames), BATCH):
             packed = [TEMPLATE.pack(len(f), f) for f in frames[start : start + BATCH]]
             self._templates.set_many(start, packed)
-        self._first, self._count = frames[0], len(frames)
+        self._first, self._count, self._next = frames[0], len(frames), 0
 
     def run(
         self, program_fd: int, repeat: int, *, clients: Clients | None = None, tc: bool = False
@@ -117,9 +117,10 @@ class Harness:
         """Send the loaded packets through a program, each from another client if there are any."""
         (self._tc if tc else self._xdp).set(0, program_fd)
         at = (clients.step, clients.next, clients.count - 1) if clients else (0, 0, 0)
-        self._state.set(0, STATE.pack(0, 0, self._count, 0, *at, 0))
+        self._state.set(0, STATE.pack(0, 0, self._count, self._next, *at, 0))
         restorer = self._object.program_fd("restore_tc" if tc else "restore_xdp")
         result = testrun.test_run(restorer, self._first, repeat=repeat)
+        self._next = (self._next + repeat) % self._count
         if clients:
             clients.taken(repeat)
         # The kernel cuts the fraction off.

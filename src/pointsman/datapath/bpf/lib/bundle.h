@@ -96,16 +96,23 @@ __noinline __u64 frame_tag6(struct xdp_md *ctx, const struct bundle *b)
 	return b && parse_plain(&p, ctx, true) ? packet_tag(&p, b, true) : 0;
 }
 
+/* Shortens a frame that is longer, or in several buffers. */
+static __always_inline bool frame_cut(struct xdp_md *ctx, __u32 bytes)
+{
+	__u32 frame = bpf_xdp_get_buff_len(ctx);
+
+	return frame == bytes || !bpf_xdp_adjust_tail(ctx, (int)(bytes - frame));
+}
+
 /* Puts b, whose tag stands, in front of the first `inner` bytes of the packet, and sends it. ep: an
  * endpoint or a peer. */
 static __always_inline int bundle_out(struct xdp_md *ctx, const void *ep, const struct bundle *b, __u32 inner,
 				      enum reason reason, const bool v6)
 {
 	__u32 room = bundle_room(v6), ifindex = endpoint_rest(ep, v6)->ifindex;
-	__u32 frame = bpf_xdp_get_buff_len(ctx);
-	void *data, *end;
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
-	if (frame != ETH_HLEN + inner && bpf_xdp_adjust_tail(ctx, (int)(ETH_HLEN + inner - frame)))
+	if (data + ETH_HLEN + inner != end && !frame_cut(ctx, ETH_HLEN + inner))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
 	if (bpf_xdp_adjust_head(ctx, -(int)room))
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);

@@ -19,13 +19,13 @@ static __always_inline __u32 *id_place(__be32 flow_id, const bool v6)
 	return v6 ? bpf_map_lookup_elem(&ids6, &index) : bpf_map_lookup_elem(&ids4, &index);
 }
 
-/* key: of the route that has been stored with this id. */
-static __always_inline void flow_id_note(__be32 flow_id, const union flow_key *key, const bool v6)
+/* bucket: of the route that has been stored with this id. */
+static __always_inline void flow_id_note(__be32 flow_id, __u32 bucket, const bool v6)
 {
 	__u32 *place = id_place(flow_id, v6);
 
 	if (place)
-		*place = flow_place_of(key, v6).bucket;
+		*place = bucket;
 }
 
 /* The slot of the living route with this id: its key, then the route. NULL if there is none. */

@@ -218,7 +218,7 @@ static __always_inline int bucket_store(const union flow_key *key, const struct 
 	barrier();
 	head->prints[at] = place.print;
 	bucket_unlock(head);
-	return 0;
+	return place.bucket;
 }
 
 /* Functions that the verifier walks once, for the sake of their callers. */
@@ -232,7 +232,7 @@ __noinline int flow_store6(const struct flow_key6 *key, const struct flow *flow)
 	return key && flow ? bucket_store((const union flow_key *)key, flow, true) : -1;
 }
 
-/* Puts a route in, over the one that its connection had. 0, or -1 if the bucket stayed locked. */
+/* Puts a route in, over the one that its connection had. Its bucket, or -1 if that stayed locked. */
 static __always_inline int flow_store(const union flow_key *key, const struct flow *flow, const bool v6)
 {
 	return v6 ? flow_store6(&key->v6, flow) : flow_store4(&key->v4, flow);

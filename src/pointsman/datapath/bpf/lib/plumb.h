@@ -76,7 +76,7 @@ static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, con
 				      __u32 now, const bool v6)
 {
 	const struct endpoint_rest *rest;
-	int why;
+	int why, bucket;
 
 	if (flow->endpoint == NO_CARD)
 		flow->endpoint = endpoint_choose(service, pool, key, v6);
@@ -100,10 +100,11 @@ static __always_inline int route_make(struct xdp_md *ctx, struct flow *flow, con
 			return why;
 	}
 	flow_set_deltas(flow, key, *ep, v6);
-	if (flow_store(key, flow, v6))
+	bucket = flow_store(key, flow, v6);
+	if (bucket < 0)
 		return REASON_UNIT_INTERNAL;
 	if (rest->mode == FORWARD_TUNNEL)
-		flow_id_note(flow->flow_id, key, v6);
+		flow_id_note(flow->flow_id, bucket, v6);
 	return REASON_COUNT;
 }
 

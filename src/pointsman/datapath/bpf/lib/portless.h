@@ -78,7 +78,7 @@ static __always_inline int portless_plumb(struct xdp_md *ctx, struct packet *p, 
 			return finish(why, XDP_DROP);
 	}
 	flow_set_deltas(&flow, key, ep, v6);
-	if (flow_store(key, &flow, v6))
+	if (flow_store(key, &flow, v6) < 0)
 		return finish(REASON_UNIT_INTERNAL, XDP_DROP);
 	return portless_move(ctx, p, &flow, REASON_PLUMBED, v6);
 }
