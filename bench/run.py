@@ -30,7 +30,7 @@ __all__ = ["main"]
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PACKET_ROUNDS, QUICK_PACKET_ROUNDS = 7, 3
+PACKET_ROUNDS, QUICK_PACKET_ROUNDS = 4, 2
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--packets", action="store_true", help="no lab; prints")
     options = parser.parse_args()
     say = _clock()
-    results = Results(_commit(), _machine(), *((1, 1) if options.quick else (3, 2)))
+    results = Results(_commit(), _machine(), *((1, 1) if options.quick else (5, 2)))
     rounds = QUICK_PACKET_ROUNDS if options.quick else PACKET_ROUNDS
     costs = measure_packets(rounds, say, scales=not options.quick)
     results.packets = {path: cost.summary() for path, cost in costs.items()}
