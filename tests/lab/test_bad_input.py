@@ -240,7 +240,7 @@ def test_key_that_others_may_read(bench: Bench, kind: str) -> None:
 def occupied(bench: Bench, request: pytest.FixtureRequest) -> Iterator[None]:
     """Somebody else's program on the unit's interface."""
     change = ["ip", "link", "set", "dev", "e0", request.param]
-    bench.lab.run("u1", [*change, "object", str(OBJECTS / "pass.bpf.o"), "section", "xdp"])
+    bench.lab.run("u1", [*change, "object", str(OBJECTS / "pass.bpf.o"), "section", "xdp.frags"])
     yield
     bench.lab.run("u1", [*change, "off"])
 
